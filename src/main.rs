@@ -1,0 +1,2 @@
+//! ctwarden: arguments, wiring, exit codes.
+fn main() {}
