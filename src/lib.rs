@@ -11,4 +11,6 @@
 #![forbid(unsafe_code)]
 
 pub mod entry;
+pub mod rung;
+pub mod sizing;
 pub mod units;

@@ -1,0 +1,39 @@
+//! The steps of relief, gentlest first.
+
+use serde::{Deserialize, Serialize};
+
+/// One step of relief. The order is that of gentleness; the configured order of rungs is the ladder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Rung {
+    /// Raise max while memory pays for it. Kills nothing.
+    Grow,
+    /// Evict by water level: what is over, what is idle, what the biggest holders hold too much.
+    Trim,
+    /// Cap the new entries of a hog by a lease.
+    Shed,
+    /// Empty the table; the firewall stays closed.
+    Flush,
+    /// Default-accept for a leased time.
+    Open,
+}
+
+impl Rung {
+    /// All rungs, gentlest first.
+    pub const ALL: [Rung; 5] = [Rung::Grow, Rung::Trim, Rung::Shed, Rung::Flush, Rung::Open];
+
+    /// The word in config, log and on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Rung::Grow => "grow",
+            Rung::Trim => "trim",
+            Rung::Shed => "shed",
+            Rung::Flush => "flush",
+            Rung::Open => "open",
+        }
+    }
+
+    /// From its word; `None` if there is no such rung.
+    pub fn from_name(name: &str) -> Option<Rung> {
+        Rung::ALL.into_iter().find(|r| r.name() == name)
+    }
+}
