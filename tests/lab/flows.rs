@@ -113,8 +113,11 @@ pub fn run(gauges: &Gauges) -> io::Result<Report> {
         let mut ready = ready_attempts.into_iter();
         attempts.retain_mut(|a| {
             let outcome = a.turn(now, ready.next().unwrap_or(false), &mut round_trips);
-            if let Some(success) = outcome.filter(|_| a.counted) {
-                if success { &gauges.connected } else { &gauges.failed }.add(1);
+            if let Some(success) = outcome {
+                if success { &gauges.all_connected } else { &gauges.all_failed }.add(1);
+                if a.counted {
+                    if success { &gauges.connected } else { &gauges.failed }.add(1);
+                }
             }
             outcome.is_none()
         });

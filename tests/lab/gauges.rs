@@ -18,6 +18,9 @@ pub struct Gauges {
     pub tried: Count,
     pub connected: Count,
     pub failed: Count,
+    /// The same, those before the attack as well: for the screen.
+    pub all_connected: Count,
+    pub all_failed: Count,
     /// The attackers' own: SYNs or first datagrams sent, and answered within half a second.
     pub hog_tried: Count,
     pub hog_answered: Count,

@@ -11,6 +11,7 @@
 
 mod attack;
 mod contender;
+mod draw;
 mod flows;
 mod gauges;
 mod keeper;
@@ -143,15 +144,19 @@ fn run(options: &Options) -> Result<usize, String> {
         interrupted: interrupted()?,
     };
     let mut keeper = Keeper::start(&setting.scratch)?;
-    let mut screen = watch::Screen::new();
+    let mut screen = watch::Screen::new(options.watch);
     let mut rows = Vec::new();
     for scenario in &options.scenarios {
         for contender in &options.contenders {
-            rows.push(trial::run(scenario, *contender, &setting, &mut keeper, &mut screen)?);
+            let row = trial::run(scenario, *contender, &setting, &mut keeper, &mut screen)?;
+            screen.end(&row);
+            rows.push(row);
         }
     }
     drop(keeper);
+    screen.close();
     println!("{}", table::print(&rows));
+    print!("{}", table::what_failed_guards_said(&rows));
     let judged: Vec<bool> = rows.iter().filter_map(table::judge).map(|faults| faults.is_empty()).collect();
     let failed = judged.iter().filter(|passed| !**passed).count();
     println!("{} passed, {failed} failed", judged.len() - failed);

@@ -169,3 +169,17 @@ pub fn print(rows: &[Row]) -> String {
     out.push_str("lost: long-lived (of 20) / idle (of 10) / download (of 1) / request loop (of 1)\n");
     out
 }
+
+/// The last lines of the guard's log in each row it failed.
+pub fn what_failed_guards_said(rows: &[Row]) -> String {
+    const LINES: usize = 20;
+    let mut out = String::new();
+    for row in rows.iter().filter(|row| judge(row).is_some_and(|faults| !faults.is_empty()) && !row.log.is_empty()) {
+        let _ = writeln!(out, "{}, what {} said last:", row.scenario.name, row.contender.name());
+        for line in row.log.iter().skip(row.log.len().saturating_sub(LINES)) {
+            let _ = writeln!(out, "  {line}");
+        }
+        out.push('\n');
+    }
+    out
+}

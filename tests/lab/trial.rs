@@ -11,6 +11,7 @@ use crate::servers::{Servers, Service};
 use crate::topology::{LAN_SERVER, LAN_SERVER_PORT, Topology, WAN_SERVER};
 use crate::wan::{ROUND_TRIP, TOLERANCE, relay};
 use crate::watch::Screen;
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -34,6 +35,26 @@ pub struct Setting {
     pub scratch: PathBuf,
     /// Set by an interrupt from the terminal.
     pub interrupted: &'static AtomicBool,
+}
+
+/// Where in a trial we are.
+#[derive(Clone, Copy)]
+pub struct Stage {
+    /// Time since the trial began.
+    elapsed: Duration,
+    attack: Duration,
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.elapsed.checked_sub(BEFORE) {
+            None => f.write_str("healthy load alone"),
+            Some(into) if into <= self.attack => {
+                write!(f, "second {} of {}", (into.as_secs() + 1).min(self.attack.as_secs()), self.attack.as_secs())
+            }
+            Some(_) => f.write_str("the last ones"),
+        }
+    }
 }
 
 /// What was measured.
@@ -80,18 +101,19 @@ pub fn run(
         if let Some(log) = running.log.take() {
             threads.spawn(|| read_log(log, &gauges));
         }
+        let begun = Instant::now();
         let mut pause = |until: Instant| -> Result<(), String> {
             while Instant::now() < until {
                 if setting.interrupted.load(Relaxed) {
                     return Err("interrupted".into());
                 }
-                screen.draw(&gauges);
+                screen.draw(&gauges, Stage { elapsed: begun.elapsed(), attack: setting.attack });
                 thread::sleep(Duration::from_millis(20).min(until.saturating_duration_since(Instant::now())));
             }
             Ok(())
         };
 
-        let begin = Instant::now() + BEFORE;
+        let begin = begun + BEFORE;
         let end = begin + setting.attack;
         pause(begin)?;
         gauges.counting.store(true, Relaxed);
