@@ -25,7 +25,8 @@ pub enum Attack {
     Lively { rate: u32, every: Duration },
     /// As many handshakes in flight as `window`; each that ends begins the next.
     Reconnect { window: u32 },
-    /// UDP with answers. A second datagram after 2 s makes the kernel call a flow assured (nf_conntrack_proto_udp.c).
+    /// UDP with answers. A second datagram after 2 s makes the kernel call a flow assured (nf_conntrack_proto_udp.c); then
+    /// the flow is held like those of TCP.
     Udp { rate: u32 },
     /// SYNs to many destinations, none of which answers.
     Scan { rate: u32 },
@@ -156,7 +157,7 @@ impl Attacker<'_> {
             let seq = first_seq(flow).wrapping_add(1);
             self.send(near, far, Body::Tcp { seq, ack: theirs, flags: ACK }, &[]);
         }
-        if let Some(every) = self.attack.speaks_every() {
+        if let Some(every) = self.attack.speaks_again() {
             self.again.push_back(Again { due: now + every, flow, sent: 0, theirs });
         }
         if matches!(self.attack, Attack::Reconnect { .. }) {
@@ -185,7 +186,7 @@ impl Attacker<'_> {
     }
 
     fn speak_again(&mut self, now: Instant) {
-        let Some(every) = self.attack.speaks_every() else { return };
+        let Some(every) = self.attack.speaks_again() else { return };
         while self.again.front().is_some_and(|a| a.due <= now) {
             let Some(mut a) = self.again.pop_front() else { return };
             let (src, dst) = self.attack.ends(a.flow);
@@ -196,7 +197,9 @@ impl Attacker<'_> {
                 self.send(src, dst, Body::Tcp { seq, ack: a.theirs, flags: ACK | PSH }, b"still here");
                 a.sent += 10;
             }
-            self.again.push_back(Again { due: now + every, ..a });
+            if matches!(self.attack, Attack::Lively { .. }) {
+                self.again.push_back(Again { due: now + every, ..a });
+            }
         }
     }
 }
@@ -219,7 +222,7 @@ impl Attack {
         !matches!(self, Attack::None | Attack::Scan { .. } | Attack::SynFlood { .. })
     }
 
-    fn speaks_every(self) -> Option<Duration> {
+    fn speaks_again(self) -> Option<Duration> {
         match self {
             Attack::Lively { every, .. } => Some(every),
             Attack::Udp { .. } => Some(Duration::from_millis(2100)),

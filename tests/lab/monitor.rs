@@ -19,7 +19,7 @@ pub fn run(gauges: &Gauges) -> io::Result<()> {
         let now = String::from_utf8_lossy(&digits[..n]).trim().parse().unwrap_or(0);
         gauges.entries.set(now);
         gauges.peak.set(gauges.peak.get().max(now));
-        if look % 25 == 0 {
+        if look.is_multiple_of(25) {
             gauges.refusals.set(refusals()?);
         }
         look += 1;

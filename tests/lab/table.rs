@@ -125,7 +125,7 @@ impl Row {
 }
 
 fn share(part: u64, whole: u64) -> String {
-    if whole == 0 { "-".into() } else { percent(part * 1000 / whole) }
+    (part * 1000).checked_div(whole).map_or("-".into(), percent)
 }
 
 fn percent(permille: u64) -> String {
