@@ -4,7 +4,7 @@ use crate::gauges::Gauges;
 use crate::packet::{ACK, Body, PSH, Packet, SYN};
 use crate::sys;
 use crate::topology::{FORWARDED_PORT, ROUTER, answering, answering_v6, attacker, attacker_v6, silent};
-use crate::wan::{drain, wait};
+use crate::wan::{ROUND_TRIP, drain, wait};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::Write;
@@ -71,18 +71,21 @@ pub fn attack(attack: Attack, lan: &File, wan: &File, gauges: &Gauges) {
 
 impl Attacker<'_> {
     fn go(&mut self) {
-        let rate = self.attack.rate();
-        let pause = Duration::from_secs(1) / rate.max(1);
+        let pause = Duration::from_secs(1) / self.attack.rate();
+        let by_the_clock = match self.attack {
+            // The first ones, spread over a round trip; then the answers set the pace.
+            Attack::Reconnect { window } => window,
+            _ => u32::MAX,
+        };
         let mut due = Instant::now();
-        if rate == 0 {
-            due += Duration::from_secs(3600); // the answers set the pace
-        }
         while !self.gauges.must_stop() {
             let now = Instant::now();
             // A thread that came late catches up, but not more than 50 ms: a burst is another attack.
             due = due.max(now.checked_sub(Duration::from_millis(50)).unwrap_or(now));
-            while rate > 0 && due <= now {
-                self.open();
+            while due <= now {
+                if self.next < by_the_clock {
+                    self.open();
+                }
                 due += pause;
             }
             self.forget(now);
@@ -167,21 +170,15 @@ impl Attacker<'_> {
 
     /// Takes the flows that have waited long enough out of the books; a reconnecting attacker tries again.
     fn forget(&mut self, now: Instant) {
-        let reconnect = match self.attack {
-            Attack::Reconnect { window } => window,
-            _ => 0,
-        };
+        let reconnect = matches!(self.attack, Attack::Reconnect { .. });
         while let Some(front) = self.begun.front() {
             match front {
                 Some((began, _)) if now.duration_since(*began) <= PATIENCE => break,
-                Some(_) if reconnect > 0 => self.open(),
+                Some(_) if reconnect => self.open(),
                 _ => {}
             }
             self.begun.pop_front();
             self.first = self.first.wrapping_add(1);
-        }
-        if self.next == 0 {
-            (0..reconnect).for_each(|_| self.open());
         }
     }
 
@@ -205,10 +202,11 @@ impl Attacker<'_> {
 }
 
 impl Attack {
-    /// New flows a second, by the clock; 0 where answers set the pace or nobody attacks.
-    pub fn rate(self) -> u32 {
+    /// New flows a second, by the clock.
+    fn rate(self) -> u32 {
         match self {
-            Attack::None | Attack::Reconnect { .. } => 0,
+            Attack::None => 1,
+            Attack::Reconnect { window } => window * 1000 / ROUND_TRIP.as_millis() as u32,
             Attack::Hold { rate, .. }
             | Attack::Lively { rate, .. }
             | Attack::Udp { rate }

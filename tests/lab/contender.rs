@@ -45,7 +45,7 @@ const CONFIG: &str = "config ctwarden 'main'\n\toption enabled '1'\n\toption hol
 const FLUSH: &str = "while sleep 5; do conntrack -F; done";
 
 const LIMIT: &str = r#"
-table inet limit {
+table inet peer {
     set held { type ipv4_addr; size 65535; flags dynamic; }
     set held6 { type ipv6_addr; size 65535; flags dynamic; }
     chain forward {
