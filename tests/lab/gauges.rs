@@ -79,7 +79,8 @@ impl Gauges {
     }
 }
 
-/// Whether a line of the guard's log tells of something done to the table.
+/// Whether a line of the guard's log (`ctwarden: LEVEL: MESSAGE`) tells of something done to the table.
 fn is_act(line: &str) -> bool {
-    ["trim", "flush", "grow"].iter().any(|rung| line.contains(rung))
+    let message = line.splitn(3, ": ").nth(2).unwrap_or(line);
+    message.starts_with("trim: ") || message.starts_with("flush: ") || message.contains(": max was ")
 }

@@ -100,8 +100,9 @@ impl Row {
 
     fn verdict(&self) -> String {
         match judge(self) {
-            None if self.contender == Contender::Guard && !self.neighbour_reaches(AIM_PERMILLE) => "below aim".into(),
-            None => "".into(),
+            None if self.contender != Contender::Guard => "".into(),
+            None if self.neighbour_reaches(AIM_PERMILLE) => "reported: as aimed at".into(),
+            None => format!("reported: less than the {} aimed at", percent(AIM_PERMILLE)),
             Some(faults) if faults.is_empty() => "ok".into(),
             Some(faults) => format!("FAIL: {}", faults.join(", ")),
         }

@@ -227,7 +227,9 @@ impl Screen {
         let log: Vec<String> =
             gauges.log.lock().map(|log| log.iter().rev().take(LOG_LINES).cloned().collect()).unwrap_or_default();
         for i in (0..LOG_LINES).rev() {
-            lines.push(log.get(i).map(|line| fit(line, 78)).unwrap_or_default());
+            lines.push(
+                log.get(i).map(|line| fit(line.strip_prefix("ctwarden: ").unwrap_or(line), 78)).unwrap_or_default(),
+            );
         }
         if !self.done.is_empty() {
             lines.push(self.pen.rule("so far", ""));
