@@ -14,3 +14,4 @@ pub mod entry;
 pub mod rung;
 pub mod sizing;
 pub mod units;
+pub mod wire;
