@@ -10,6 +10,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod decide;
 pub mod entry;
 pub mod rung;
 pub mod sizing;
