@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 pub mod decide;
+pub mod detect;
 pub mod entry;
 pub mod rung;
 pub mod sizing;
