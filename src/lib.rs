@@ -13,6 +13,9 @@
 pub mod decide;
 pub mod detect;
 pub mod entry;
+pub mod event;
+pub mod guard;
+pub mod incident;
 pub mod rung;
 pub mod sizing;
 pub mod units;
