@@ -16,6 +16,7 @@ pub mod entry;
 pub mod event;
 pub mod guard;
 pub mod incident;
+pub mod journal;
 pub mod rung;
 pub mod sizing;
 pub mod units;
