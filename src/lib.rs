@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 pub mod entry;
+pub mod observe;
 pub mod rung;
 pub mod sizing;
 pub mod units;

@@ -1,0 +1,76 @@
+//! What real systems said, read to exactly what stands in it. The recordings are in `tests/golden/`.
+
+use ctwarden::observe::counters::Stats;
+use ctwarden::observe::kmsg::{Line, Malformed, Record};
+use ctwarden::observe::logwindow::{Heard, LogWindow};
+
+const KMSG: &str = include_str!("golden/kmsg/linux-6.18-netns.kmsg");
+/// The namespace whose table was full.
+const ROUTER: u32 = 4026532177;
+
+#[test]
+fn kmsg_records() {
+    let mut refusals = 0;
+    let mut suppressed = Vec::new();
+    for text in KMSG.lines() {
+        match Record::parse(text.as_bytes()) {
+            // The recording leaves records out and marks it so.
+            Err(fault) => assert_eq!((text, fault), ("--", Malformed::NoText)),
+            Ok(r) => {
+                assert_eq!((r.facility, r.level), (0, 4));
+                match r.line {
+                    Line::TableFull { netns, legacy } => {
+                        assert_eq!((netns, legacy), (Some(ROUTER), false));
+                        refusals += 1;
+                    }
+                    Line::Suppressed(n) => suppressed.push(n),
+                    other => panic!("{text}: {other:?}"),
+                }
+            }
+        }
+    }
+    assert_eq!(refusals, 18);
+    assert_eq!(suppressed, [384, 4733, 12241, 12738]);
+    let first = Record::parse(KMSG.lines().next().unwrap().as_bytes()).unwrap();
+    assert_eq!((first.sequence, first.micros), (344, 8_082_406_351));
+}
+
+/// The daemon starts while record 355 is being printed: six refusals and a suppression line are old news.
+#[test]
+fn kmsg_window() {
+    let feed = |namespace| {
+        let mut window = LogWindow::new(Some(namespace));
+        window.mark_start(355);
+        let heard: Vec<Heard> =
+            KMSG.lines().filter_map(|l| Record::parse(l.as_bytes()).ok()).map(|r| window.feed(&r)).collect();
+        (window, heard)
+    };
+    let (ours, heard) = feed(ROUTER);
+    assert_eq!((ours.before().refusals, ours.before().suppressed), (6, 384));
+    assert_eq!((ours.since().refusals, ours.since().suppressed), (12, 4733 + 12241 + 12738));
+    assert_eq!(ours.before().suppressed_elsewhere + ours.since().suppressed_elsewhere, 0);
+    // 350…353 before the start; 358…364, 369…375, 380…386 after it: where the recording leaves records out.
+    assert_eq!((ours.before().missed, ours.since().missed), (4, 21));
+    assert_eq!(heard[5..9], [Heard::OldRefusal, Heard::Suppressed(384), Heard::Refusal, Heard::Refusal]);
+
+    let (theirs, _) = feed(1);
+    assert_eq!((theirs.since().refusals, theirs.since().foreign, theirs.since().suppressed), (0, 12, 0));
+}
+
+#[test]
+fn stat_of_linux_6_18() {
+    let stats = Stats::parse(include_bytes!("golden/proc/stat-linux-6.18.txt")).unwrap();
+    let zero = Some(0);
+    let expected = Stats {
+        cpus: 2,
+        entries: zero,
+        drop: zero,
+        early_drop: zero,
+        insert_failed: zero,
+        chain_too_long: zero,
+        found: zero,
+        invalid: zero,
+        search_restart: zero,
+    };
+    assert_eq!(stats, expected);
+}

@@ -1,0 +1,117 @@
+//! Whatever the kernel, or somebody who writes into its log, hands us: no panic, no byte lost, no bound broken.
+
+use ctwarden::observe::counters::{self, Stats};
+use ctwarden::observe::kmsg::{Line, Record};
+use ctwarden::observe::logwindow::LogWindow;
+use proptest::prelude::*;
+
+/// Pieces that real text is made of, so that random text gets deep into a parser.
+fn scraps(words: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> {
+    let word = prop_oneof![
+        8 => prop::sample::select(words).prop_map(|w| w.as_bytes().to_vec()),
+        2 => any::<u64>().prop_map(|n| n.to_string().into_bytes()),
+        1 => prop::collection::vec(any::<u8>(), 0..6),
+    ];
+    prop::collection::vec(word, 0..24).prop_map(|words| words.concat())
+}
+
+const KMSG: &[&str] = &[
+    "4,1,2,-;",
+    ";",
+    ",",
+    "-",
+    "\n",
+    " ",
+    ".",
+    "nf_conntrack: ",
+    "ip_conntrack: ",
+    "table full",
+    " in netns ",
+    "4026532177",
+    ", dropping packet",
+    "expectation table full",
+    "net_ratelimit: ",
+    "__ratelimit: ",
+    "printk: ",
+    " callbacks suppressed",
+    " messages suppressed",
+    "\0",
+    "\\x1b",
+];
+const STAT: &[&str] =
+    &["entries ", "drop ", "early_drop ", "insert_failed ", "\n", " ", "00000001 ", "ffffffff ", "zz "];
+
+proptest! {
+    #[test]
+    fn kmsg_never_panics(bytes in prop_oneof![scraps(KMSG), prop::collection::vec(any::<u8>(), 0..4096)]) {
+        let _ = Record::parse(&bytes);
+    }
+
+    /// Only the kernel's own facility says anything, whatever the text.
+    #[test]
+    fn kmsg_of_programs_is_other(priority in 8u32.., sequence: u64, micros: u64, text in scraps(KMSG)) {
+        let mut record = format!("{priority},{sequence},{micros},-;").into_bytes();
+        record.extend(text);
+        let record = Record::parse(&record).unwrap();
+        prop_assert_eq!(record.line, Line::Other);
+        prop_assert_eq!((record.sequence, record.micros), (sequence, micros));
+    }
+
+    /// Every own line is counted once, on the right side of the start; every suppressed one in exactly one place.
+    #[test]
+    fn log_window_loses_nothing(
+        records in prop::collection::vec((0u64..3, 0u64..4_000_000, 0u8..6), 0..200),
+        start in 0u64..200,
+    ) {
+        const OURS: u32 = 7;
+        let mut window = LogWindow::new(Some(OURS));
+        window.mark_start(start);
+        let (mut sequence, mut micros, mut held_back) = (0, 0, 0);
+        let (mut own, mut foreign, mut missed) = ([0, 0], 0, 0);
+        for (i, (skip, later, kind)) in records.into_iter().enumerate() {
+            sequence += 1 + skip;
+            micros += later;
+            missed += if i == 0 { 0 } else { skip as u32 };
+            let line = match kind {
+                0 | 1 => { own[(sequence >= start) as usize] += 1; Line::TableFull { netns: (kind == 0).then_some(OURS), legacy: false } }
+                2 => { foreign += 1; Line::TableFull { netns: Some(8), legacy: false } }
+                3 => { held_back += 10; Line::Suppressed(10) }
+                _ => Line::Other,
+            };
+            window.feed(&Record { facility: 0, level: 4, sequence, micros, line });
+        }
+        // Lets go of a suppression line that is still waiting for its neighbour.
+        window.feed(&Record { facility: 0, level: 4, sequence: sequence + 1, micros: micros + 10_000_000, line: Line::Other });
+        let (b, s) = (window.before(), window.since());
+        prop_assert_eq!([b.refusals, s.refusals], own);
+        prop_assert_eq!(b.foreign + s.foreign, foreign);
+        prop_assert_eq!(b.missed + s.missed, missed);
+        prop_assert_eq!(b.suppressed + s.suppressed + b.suppressed_elsewhere + s.suppressed_elsewhere, held_back);
+    }
+
+    #[test]
+    fn counters_never_panic(bytes in prop_oneof![scraps(STAT), prop::collection::vec(any::<u8>(), 0..2048)]) {
+        let _ = Stats::parse(&bytes);
+        let _ = counters::entries(&bytes);
+    }
+
+    /// Any columns in any order, any number of CPUs: the sum is the sum, and steps survive any wrap.
+    #[test]
+    fn counters_add_up(
+        names in Just(["found", "drop", "early_drop", "unheard_of", "insert_failed"]).prop_shuffle(),
+        rows in prop::collection::vec((any::<u32>(), 0u32..1_000_000), 1..64),
+    ) {
+        let text = |which: fn(&(u32, u32)) -> u32| {
+            let mut t = format!("entries  {}\n", names.join(" "));
+            for row in &rows {
+                t += &format!("00000001 {}\n", names.map(|n| format!("{:08x}", if n == "drop" { which(row) } else { 1 })).join(" "));
+            }
+            t
+        };
+        let before = Stats::parse(text(|r| r.0).as_bytes()).unwrap();
+        let now = Stats::parse(text(|r| r.0.wrapping_add(r.1)).as_bytes()).unwrap();
+        prop_assert_eq!(now.since(&before).drop, Some(rows.iter().map(|r| r.1).sum()));
+        prop_assert_eq!(now.early_drop, Some(rows.len() as u32));
+        prop_assert_eq!(now.chain_too_long, None);
+    }
+}
