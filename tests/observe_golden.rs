@@ -3,6 +3,7 @@
 use ctwarden::observe::counters::Stats;
 use ctwarden::observe::kmsg::{Line, Malformed, Record};
 use ctwarden::observe::logwindow::{Heard, LogWindow};
+use ctwarden::observe::memory::EntryCost;
 
 const KMSG: &str = include_str!("golden/kmsg/linux-6.18-netns.kmsg");
 /// The namespace whose table was full.
@@ -73,4 +74,10 @@ fn stat_of_linux_6_18() {
         search_restart: zero,
     };
     assert_eq!(stats, expected);
+}
+
+#[test]
+fn slabinfo_of_linux_6_18() {
+    let cost = EntryCost::parse(include_bytes!("golden/proc/slabinfo-linux-6.18.txt"));
+    assert_eq!(cost, EntryCost { bytes: 384, measured: true });
 }

@@ -2,7 +2,9 @@
 
 use ctwarden::observe::counters::{self, Stats};
 use ctwarden::observe::kmsg::{Line, Record};
+use ctwarden::observe::lines::LineSplitter;
 use ctwarden::observe::logwindow::LogWindow;
+use ctwarden::observe::memory::{EntryCost, Memory};
 use proptest::prelude::*;
 
 /// Pieces that real text is made of, so that random text gets deep into a parser.
@@ -40,6 +42,22 @@ const KMSG: &[&str] = &[
 ];
 const STAT: &[&str] =
     &["entries ", "drop ", "early_drop ", "insert_failed ", "\n", " ", "00000001 ", "ffffffff ", "zz "];
+
+const MEMORY: &[&str] = &[
+    "MemTotal:",
+    "MemAvailable:",
+    "MemFree:",
+    "Cached:",
+    "Shmem:",
+    " ",
+    "\n",
+    " kB\n",
+    "nf_conntrack",
+    "nf_conntrack_1",
+    "_expect",
+    " 96 160 256 16 1 : tunables",
+    "18446744073709551615",
+];
 
 proptest! {
     #[test]
@@ -113,5 +131,40 @@ proptest! {
         prop_assert_eq!(now.since(&before).drop, Some(rows.iter().map(|r| r.1).sum()));
         prop_assert_eq!(now.early_drop, Some(rows.len() as u32));
         prop_assert_eq!(now.chain_too_long, None);
+    }
+
+    #[test]
+    fn memory_never_panics(bytes in prop_oneof![scraps(MEMORY), prop::collection::vec(any::<u8>(), 0..2048)]) {
+        let _ = Memory::parse(&bytes);
+        let cost = EntryCost::parse(&bytes);
+        prop_assert!(cost.bytes > 0);
+    }
+
+    /// However the reads fall, the lines are those of the text; only lines beyond the buffer are cut, and say so.
+    #[test]
+    fn no_byte_is_lost_between_reads(
+        lines in prop::collection::vec(prop::collection::vec(any::<u8>().prop_map(|b| if b == b'\n' { b' ' } else { b }), 0..80), 0..30),
+        mut pieces in prop::collection::vec(1usize..100, 1..50),
+    ) {
+        const ROOM: usize = 64;
+        let text = lines.iter().flat_map(|l| l.iter().copied().chain([b'\n'])).collect::<Vec<u8>>();
+        let mut splitter = LineSplitter::<ROOM>::new();
+        let mut seen = Vec::new();
+        let mut left = &text[..];
+        while !left.is_empty() {
+            pieces.rotate_left(1);
+            let room = splitter.room();
+            let n = room.len().min(pieces[0]).min(left.len());
+            room[..n].copy_from_slice(&left[..n]);
+            splitter.filled(n);
+            left = &left[n..];
+            while let Some(line) = splitter.next_line() {
+                seen.push((line.bytes.to_vec(), line.whole));
+            }
+        }
+        prop_assert_eq!(splitter.last_line(), None);
+        let expected: Vec<_> =
+            lines.into_iter().map(|l| if l.len() < ROOM { (l, true) } else { (l[..ROOM].to_vec(), false) }).collect();
+        prop_assert_eq!(seen, expected);
     }
 }

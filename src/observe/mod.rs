@@ -6,5 +6,7 @@
 
 pub mod counters;
 pub mod kmsg;
+pub mod lines;
 pub mod logwindow;
+pub mod memory;
 mod text;
