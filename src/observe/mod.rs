@@ -10,3 +10,4 @@ pub mod lines;
 pub mod logwindow;
 pub mod memory;
 mod text;
+pub mod timeouts;
