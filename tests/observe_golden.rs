@@ -1,9 +1,12 @@
 //! What real systems said, read to exactly what stands in it. The recordings are in `tests/golden/`.
 
+use ctwarden::entry::{Class, TcpState};
 use ctwarden::observe::counters::Stats;
 use ctwarden::observe::kmsg::{Line, Malformed, Record};
 use ctwarden::observe::logwindow::{Heard, LogWindow};
 use ctwarden::observe::memory::EntryCost;
+use ctwarden::observe::proctext;
+use ctwarden::observe::timeouts::Timeouts;
 
 const KMSG: &str = include_str!("golden/kmsg/linux-6.18-netns.kmsg");
 /// The namespace whose table was full.
@@ -80,4 +83,47 @@ fn stat_of_linux_6_18() {
 fn slabinfo_of_linux_6_18() {
     let cost = EntryCost::parse(include_bytes!("golden/proc/slabinfo-linux-6.18.txt"));
     assert_eq!(cost, EntryCost { bytes: 384, measured: true });
+}
+
+/// The same format as /proc/net/nf_conntrack, but for the id at its end, which the file does not have.
+#[test]
+fn entries_as_text() {
+    let text = include_str!("golden/ctnetlink/dump-le64-linux-6.18.txt");
+    let entries: Vec<_> = text.lines().map(|l| proctext::parse(l.as_bytes()).unwrap()).collect();
+    let said: Vec<_> = entries
+        .iter()
+        .map(|e| {
+            (
+                e.source.to_string(),
+                e.source_port,
+                e.destination.to_string(),
+                e.destination_port,
+                e.protocol,
+                e.left.unwrap(),
+                e.tcp,
+                e.class(),
+            )
+        })
+        .collect();
+    let entry = |from: &str, sport, to: &str, dport, protocol, left, tcp, class| {
+        (from.to_string(), sport, to.to_string(), dport, protocol, left, tcp, class)
+    };
+    use Class::*;
+    use TcpState::*;
+    let expected = [
+        entry("192.168.1.12", 40002, "203.0.113.7", 80, 6, 59, Some(TimeWait), Closing),
+        entry("192.168.1.20", 51413, "203.0.113.9", 6881, 17, 179, Option::None, Assured),
+        entry("192.168.1.11", 40001, "203.0.113.6", 22, 6, 99, Some(SynSent), Unreplied),
+        entry("192.168.1.10", 5353, "8.8.8.8", 53, 17, 29, Option::None, Unreplied),
+        entry("192.168.1.10", 40000, "203.0.113.5", 443, 6, 6999, Some(Established), Assured),
+        entry("192.168.1.30", 0, "8.8.4.4", 0, 1, 19, Option::None, Unreplied),
+        entry("fd00::21", 1234, "2001:db8::a", 443, 6, 19, Some(SynSent), Unreplied),
+        entry("fd00::20", 51413, "2001:db8::9", 6881, 17, 179, Option::None, Assured),
+    ];
+    assert_eq!(said, expected);
+    assert!(entries.iter().all(|e| e.id == 0 && e.tuple.is_empty() && e.zone == 0));
+    assert_eq!(entries.iter().map(|e| e.mark).collect::<Vec<_>>(), [7, 0, 0, 0, 0, 0, 0, 0]);
+    // 179 s is more than a stream is given by default (120): nothing is known of those two.
+    let idle: Vec<_> = entries.iter().map(|e| Timeouts::new().idle_if_known(e)).collect();
+    assert_eq!(idle, [Some(61), Option::None, Some(21), Some(1), Some(425_001), Some(11), Some(101), Option::None]);
 }

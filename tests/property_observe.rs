@@ -1,11 +1,15 @@
 //! Whatever the kernel, or somebody who writes into its log, hands us: no panic, no byte lost, no bound broken.
 
+use ctwarden::entry::{Entry, TcpState, protocol, status};
 use ctwarden::observe::counters::{self, Stats};
 use ctwarden::observe::kmsg::{Line, Record};
 use ctwarden::observe::lines::LineSplitter;
 use ctwarden::observe::logwindow::LogWindow;
 use ctwarden::observe::memory::{EntryCost, Memory};
+use ctwarden::observe::proctext;
+use ctwarden::observe::timeouts::{Timeout, Timeouts};
 use proptest::prelude::*;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Pieces that real text is made of, so that random text gets deep into a parser.
 fn scraps(words: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> {
@@ -58,6 +62,118 @@ const MEMORY: &[&str] = &[
     " 96 160 256 16 1 : tunables",
     "18446744073709551615",
 ];
+
+const PROC: &[&str] = &[
+    "ipv4     2 ",
+    "ipv6     10 ",
+    "tcp      6 ",
+    "udp      17 ",
+    "icmp     1 ",
+    "119 ",
+    "-1 ",
+    "ESTABLISHED ",
+    "src=",
+    "dst=",
+    "sport=",
+    "dport=",
+    "10.0.0.1 ",
+    "2001:db8::1 ",
+    "[UNREPLIED] ",
+    "[ASSURED] ",
+    "[OFFLOAD] ",
+    "[HW_OFFLOAD] ",
+    "mark=",
+    "zone=",
+    "zone-orig=",
+    "use=2",
+    " ",
+    "=",
+];
+
+const TCP_STATES: [(&str, TcpState); 10] = [
+    ("NONE", TcpState::None),
+    ("SYN_SENT", TcpState::SynSent),
+    ("SYN_RECV", TcpState::SynRecv),
+    ("ESTABLISHED", TcpState::Established),
+    ("FIN_WAIT", TcpState::FinWait),
+    ("CLOSE_WAIT", TcpState::CloseWait),
+    ("LAST_ACK", TcpState::LastAck),
+    ("TIME_WAIT", TcpState::TimeWait),
+    ("CLOSE", TcpState::Close),
+    ("SYN_SENT2", TcpState::SynSent2),
+];
+
+fn addresses() -> impl Strategy<Value = (IpAddr, IpAddr)> {
+    prop_oneof![
+        any::<(u32, u32)>().prop_map(|(a, b)| (Ipv4Addr::from(a).into(), Ipv4Addr::from(b).into())),
+        any::<(u128, u128)>().prop_map(|(a, b)| (Ipv6Addr::from(a).into(), Ipv6Addr::from(b).into())),
+    ]
+}
+
+prop_compose! {
+    /// Any entry that the proc file can express.
+    fn entries()(
+        (source, destination) in addresses(),
+        number in prop_oneof![Just(6u8), Just(17), Just(1), any::<u8>()],
+        ports: (u16, u16),
+        zone in prop::option::of(any::<u16>()),
+        bits in 0u32..8,
+        left in prop::option::of(0u32..1_000_000),
+        state in prop::sample::select(&TCP_STATES[..]),
+        mark: u32,
+    ) -> Entry<'static> {
+        let mut bits = [status::SEEN_REPLY, status::ASSURED, status::OFFLOAD].iter().enumerate()
+            .filter(|(i, _)| bits >> i & 1 != 0).map(|(_, b)| b).sum::<u32>() | status::CONFIRMED;
+        if bits & status::OFFLOAD != 0 {
+            bits &= !status::ASSURED; // the kernel prints one word
+        }
+        Entry {
+            source, destination, protocol: number, source_port: ports.0, destination_port: ports.1, zone: zone.unwrap_or(0), id: 0,
+            status: bits, left, tcp: (number == protocol::TCP).then_some(state.1), mark, tuple: &[],
+            family: if source.is_ipv4() { 2 } else { 10 }, has_zone: zone.is_some(),
+        }
+    }
+}
+
+/// The entry as the kernel prints it.
+fn printed(e: &Entry, legacy: bool) -> String {
+    let mut line = String::new();
+    if !legacy {
+        line += if e.family == 2 { "ipv4     2 " } else { "ipv6     10 " };
+    }
+    line += &format!(
+        "{:<8} {} ",
+        match e.protocol {
+            1 => "icmp",
+            6 => "tcp",
+            17 => "udp",
+            _ => "unknown",
+        },
+        e.protocol
+    );
+    if let Some(left) = e.left {
+        line += &format!("{left} ");
+    }
+    if let Some(state) = e.tcp {
+        line += TCP_STATES.iter().find(|s| s.1 == state).unwrap().0;
+        line += " ";
+    }
+    line += &format!("src={} dst={} sport={} dport={} ", e.source, e.destination, e.source_port, e.destination_port);
+    if e.status & status::SEEN_REPLY == 0 {
+        line += "[UNREPLIED] ";
+    }
+    line += &format!("src={} dst={} sport={} dport={} ", e.destination, e.source, e.destination_port, e.source_port);
+    if e.status & status::OFFLOAD != 0 {
+        line += "[OFFLOAD] ";
+    } else if e.status & status::ASSURED != 0 {
+        line += "[ASSURED] ";
+    }
+    line += &format!("mark={} ", e.mark);
+    if e.has_zone {
+        line += &format!("zone={} ", e.zone);
+    }
+    line + "use=2"
+}
 
 proptest! {
     #[test]
@@ -166,5 +282,33 @@ proptest! {
         let expected: Vec<_> =
             lines.into_iter().map(|l| if l.len() < ROOM { (l, true) } else { (l[..ROOM].to_vec(), false) }).collect();
         prop_assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn proctext_never_panics(bytes in prop_oneof![scraps(PROC), prop::collection::vec(any::<u8>(), 0..512)]) {
+        let _ = proctext::parse(&bytes);
+    }
+
+    #[test]
+    fn proctext_reads_what_the_kernel_prints(entry in entries(), legacy: bool) {
+        let legacy = legacy && entry.source.is_ipv4() && matches!(entry.protocol, 1 | 6 | 17);
+        prop_assert_eq!(proctext::parse(printed(&entry, legacy).as_bytes()), Ok(entry));
+    }
+
+    /// Idle never is more than the largest timeout less what is left, and what an entry was really given is never passed.
+    #[test]
+    fn idle_is_a_lower_bound(entry in entries(), given in prop::sample::select(&Timeout::ALL[..]), values in prop::collection::vec(0u32..500_000, 25), idle: u32) {
+        let mut timeouts = Timeouts::new();
+        for (timeout, seconds) in Timeout::ALL.into_iter().zip(values) {
+            timeouts.set(timeout, seconds);
+        }
+        let given = timeouts.get(given);
+        let idle = idle % (given + 1);
+        // Only where the kernel may have given this entry that timeout does the bound hold; the oracle asks a fresh entry.
+        let fresh = Entry { left: Some(given), ..entry };
+        if given > 0 && timeouts.idle_if_known(&fresh) == Some(0) {
+            let later = Entry { left: Some(given - idle), ..entry };
+            prop_assert!(timeouts.idle(&later) <= idle);
+        }
     }
 }

@@ -9,5 +9,6 @@ pub mod kmsg;
 pub mod lines;
 pub mod logwindow;
 pub mod memory;
+pub mod proctext;
 mod text;
 pub mod timeouts;
