@@ -127,3 +127,26 @@ fn entries_as_text() {
     let idle: Vec<_> = entries.iter().map(|e| Timeouts::new().idle_if_known(e)).collect();
     assert_eq!(idle, [Some(61), Option::None, Some(21), Some(1), Some(425_001), Some(11), Some(101), Option::None]);
 }
+
+/// `/proc/net/nf_conntrack` of Linux 6.18. The last line is a live flow after a reset with a sequence number that was not the expected one.
+#[test]
+fn proc_file_of_linux_6_18() {
+    let text = include_str!("golden/proc/nf_conntrack-linux-6.18.txt");
+    let entries: Vec<_> = text.lines().map(|l| proctext::parse(l.as_bytes()).unwrap()).collect();
+    let said: Vec<_> = entries
+        .iter()
+        .map(|e| (e.source.to_string(), e.protocol, e.left.unwrap(), e.zone, e.has_zone, e.mark, e.class()))
+        .collect();
+    let entry = |from: &str, protocol, left, zone, mark, class| {
+        (from.to_string(), protocol, left, zone, zone != 0, mark, class)
+    };
+    let expected = [
+        entry("fd00::20", 17, 29, 7, 0, Class::Unreplied),
+        entry("192.168.1.30", 1, 19, 9, 0, Class::Unreplied),
+        entry("192.168.1.30", 47, 19, 0, 0, Class::Unreplied),
+        entry("192.168.1.10", 6, 6999, 0, 5, Class::Assured),
+        entry("127.0.0.1", 6, 9, 0, 0, Class::Assured),
+    ];
+    assert_eq!(said, expected);
+    assert_eq!(Timeouts::new().idle(&entries[4]), 1, "it is alive");
+}

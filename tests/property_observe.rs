@@ -130,7 +130,7 @@ prop_compose! {
         Entry {
             source, destination, protocol: number, source_port: ports.0, destination_port: ports.1, zone: zone.unwrap_or(0), id: 0,
             status: bits, left, tcp: (number == protocol::TCP).then_some(state.1), mark, tuple: &[],
-            family: if source.is_ipv4() { 2 } else { 10 }, has_zone: zone.is_some(),
+            family: if source.is_ipv4() { 2 } else { 10 }, has_zone: zone.is_some_and(|z| z != 0),
         }
     }
 }
@@ -169,10 +169,7 @@ fn printed(e: &Entry, legacy: bool) -> String {
         line += "[ASSURED] ";
     }
     line += &format!("mark={} ", e.mark);
-    if e.has_zone {
-        line += &format!("zone={} ", e.zone);
-    }
-    line + "use=2"
+    line + &format!("zone={} use=2", e.zone)
 }
 
 proptest! {

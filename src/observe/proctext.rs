@@ -87,8 +87,9 @@ pub fn parse(line: &[u8]) -> Result<Entry<'static>, LineFault> {
             b"mark" => entry.mark = decimal32(value).unwrap_or(0),
             // zone-reply belongs to the other direction's tuple.
             b"zone" | b"zone-orig" => {
+                // `zone=0` is printed by every kernel with zones; ctnetlink leaves the default zone out, and so does this.
                 entry.zone = port(value);
-                entry.has_zone = true;
+                entry.has_zone = entry.zone != 0;
             }
             _ => {}
         }
