@@ -17,6 +17,7 @@ pub mod event;
 pub mod guard;
 pub mod incident;
 pub mod journal;
+pub mod observe;
 pub mod rung;
 pub mod sizing;
 pub mod units;
