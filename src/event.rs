@@ -4,8 +4,10 @@ use crate::decide::ladder::{Action, Decision, Refusal};
 use crate::decide::trim::Steps;
 use crate::detect::{Evidence, Verdict};
 use crate::rung::Rung;
-use crate::units::{Entries, Millis};
+use crate::journal::Void;
+use crate::units::{Entries, Millis, Permille};
 use core::fmt;
+use core::net::IpAddr;
 
 /// How loud it is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,6 +39,16 @@ pub enum Event {
     FlushRefused { why: Refusal },
     /// The table was sized.
     Sized { name: &'static str, from: Entries, to: Entries },
+    /// With `dry_run`: it would have been.
+    WouldSize { name: &'static str, from: Entries, to: Entries },
+    /// Who held most of it when relief began.
+    HeldBy { who: IpAddr, share: Permille },
+    /// The journal of a former run does not count.
+    JournalVoid { why: Void },
+    /// A new config is in force.
+    Reloaded,
+    /// On request: how things are.
+    Status { evidence: Evidence },
     /// A value is not the one written: somebody else's now.
     LeftAlone { name: &'static str, ours: Entries, found: Entries },
     /// A setting could not be written.

@@ -2,7 +2,7 @@
 //!
 //! A pass is done in steps of one datagram each, so that whoever drives it looks at the log in between.
 
-use super::kernel::evict::Evictor;
+use super::kernel::evict::{self, Evictor};
 use super::kernel::reader::{Buffers, Progress, Reader};
 use super::root::{RELEASE, Root, TIMEOUT_FOLDERS};
 use ctwarden::config::Config;
@@ -15,6 +15,7 @@ use ctwarden::observe::timeouts::{Timeout, Timeouts, kernel_version};
 use ctwarden::protocol::{By, ROWS_MOST, Selection, Top, TopKey, TopRow};
 use ctwarden::units::{Entries, Permille};
 use nix::errno::Errno;
+use std::sync::{Mutex, MutexGuard};
 
 /// Entries that a sampled census reads: as many as a trim's sample.
 pub const SAMPLE: u32 = ctwarden::decide::sample::ROWS as u32;
@@ -30,8 +31,17 @@ pub struct Work {
     key: u32,
     draws: u32,
     netlink: bool,
+    filter: bool,
     /// The front of a dump is no sample any more: the last pass deleted from it and stopped early.
     depleted: bool,
+}
+
+/// In static memory, so that it costs nothing until it is used, and then only what is used.
+static WORK: Mutex<Work> = Mutex::new(Work::new());
+
+/// The one and only. A second call would wait for ever: there is one thread.
+pub fn take() -> MutexGuard<'static, Work> {
+    WORK.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 /// What a pass is for.
@@ -58,7 +68,7 @@ pub struct Pass {
 }
 
 impl Work {
-    pub const fn new() -> Self {
+    const fn new() -> Self {
         Self {
             buffers: Buffers::new(),
             sample: Sample::new(),
@@ -68,6 +78,7 @@ impl Work {
             key: 0,
             draws: 0,
             netlink: true,
+            filter: true,
             depleted: false,
         }
     }
@@ -75,6 +86,7 @@ impl Work {
     /// Draws the key, and learns which kernel this is. A fake root has no netlink.
     pub fn start(&mut self, root: &Root) {
         self.netlink = root.is_real();
+        self.filter = std::env::var_os("CTWARDEN_NO_FILTER").is_none();
         let mut random = [0; 4];
         // Not for secrets of any worth: the address of the stack and the time would nearly do.
         if let Ok(fd) = root.open(&["dev/urandom"], nix::fcntl::OFlag::O_RDONLY) {
@@ -142,6 +154,21 @@ impl Work {
     /// Without ctnetlink the proc text is read from now on; nothing can be deleted then.
     pub fn without_netlink(&mut self) {
         self.netlink = false;
+    }
+
+    /// Does the kernel filter by status? See [`evict::filters_by_status`].
+    pub fn filters_by_status(&mut self) -> bool {
+        evict::filters_by_status(&mut self.buffers) == Ok(true)
+    }
+
+    /// May whole selections be deleted by a filter in the kernel? Not if the environment says so (the bench compares).
+    pub fn may_filter(&self) -> bool {
+        self.netlink && self.filter
+    }
+
+    /// Is there ctnetlink? EPROTONOSUPPORT or EINVAL: no.
+    pub fn probe(&mut self, root: &Root) -> Result<(), Errno> {
+        Reader::open(root, &mut self.buffers, true)?.step(&mut self.buffers, &mut |_| false).map(drop)
     }
 
     pub fn has_netlink(&self) -> bool {

@@ -72,6 +72,11 @@ impl Log {
         self.file.as_ref().filter(|_| !self.plain).map(|f| f.as_fd())
     }
 
+    /// It could be opened.
+    pub fn readable(&self) -> bool {
+        self.file.is_some()
+    }
+
     /// Reads what has come and says what of it is ours.
     pub fn news(&mut self, root: &Root, report: &mut dyn FnMut(Event)) -> News {
         if self.file.is_none() {
