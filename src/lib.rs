@@ -10,6 +10,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod config;
 pub mod decide;
 pub mod detect;
 pub mod entry;

@@ -1,0 +1,3 @@
+//! UCI text → [`Config`].
+pub mod uci;
+mod word;
