@@ -34,6 +34,18 @@ pub enum Verb {
     List,
 }
 
+impl Verb {
+    /// Its word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Verb::Package => "package",
+            Verb::Section => "config",
+            Verb::Option => "option",
+            Verb::List => "list",
+        }
+    }
+}
+
 /// One command and where it began.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Item<'b> {
