@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 pub mod board;
+pub mod config;
 pub mod decide;
 pub mod detect;
 pub mod entry;
