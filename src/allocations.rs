@@ -30,7 +30,8 @@ mod counting {
 /// From here on allocations count.
 pub fn mark() {
     #[cfg(feature = "count-allocations")]
-    counting::MARK.store(counting::COUNT.load(std::sync::atomic::Ordering::Relaxed), std::sync::atomic::Ordering::Relaxed);
+    counting::MARK
+        .store(counting::COUNT.load(std::sync::atomic::Ordering::Relaxed), std::sync::atomic::Ordering::Relaxed);
 }
 
 /// Allocations since the mark; `None` in a build that does not count.

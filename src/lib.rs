@@ -21,6 +21,7 @@ pub mod incident;
 pub mod journal;
 pub mod observe;
 pub mod protocol;
+pub mod replay;
 pub mod rung;
 pub mod sizing;
 pub mod units;

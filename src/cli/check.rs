@@ -4,7 +4,7 @@ use super::Place;
 use super::exit::Exit;
 use super::text::{complain, print};
 use crate::daemon::root::{CONFIG, read_all};
-use ctwarden::config::{Config, DEFAULT_TEXT, Fault};
+use ctwarden::config::{Config, Fault, SHIPPED};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
@@ -22,13 +22,18 @@ pub enum Unusable {
 }
 
 /// Reads the config and gives every fault to `fault`. `room` is where its text goes.
-pub fn load(place: &Place, file: Option<&str>, room: &mut [u8], fault: &mut dyn FnMut(&Fault<'_>)) -> Result<Config, Unusable> {
+pub fn load(
+    place: &Place,
+    file: Option<&str>,
+    room: &mut [u8],
+    fault: &mut dyn FnMut(&Fault<'_>),
+) -> Result<Config, Unusable> {
     let usual = place.root.path(&[CONFIG]);
     let named = file.or(place.config.as_deref());
     let path = named.unwrap_or(&usual);
     let (text, name) = match open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()) {
-        Ok(fd) => (&*read_all(&fd, room).map_err(Unusable::Unreadable)?, path),
-        Err(Errno::ENOENT) if named.is_none() => (DEFAULT_TEXT.as_bytes(), BUILT_IN),
+        Ok(fd) => (read_all(&fd, room).map_err(Unusable::Unreadable)?, path),
+        Err(Errno::ENOENT) if named.is_none() => (SHIPPED.as_bytes(), BUILT_IN),
         Err(e) => return Err(Unusable::Unreadable(e)),
     };
     if text.len() >= MOST_BYTES {

@@ -27,7 +27,9 @@ pub fn run(arguments: &Arguments) -> Exit {
     match &arguments.verb {
         Verb::Run { dry_run, debug } => start::run(place, *dry_run, *debug),
         Verb::Check { file } => check::run(&place, file.as_deref()),
-        Verb::Size { ram_mib, board, apply, save } => size::run(&place, *ram_mib, board.as_deref(), *apply, *save, json),
+        Verb::Size { ram_mib, board, apply, save } => {
+            size::run(&place, *ram_mib, board.as_deref(), *apply, *save, json)
+        }
         Verb::Status => verbs::status(&place, json),
         Verb::Top { by, rows, exact } => verbs::top(&place, *by, *rows, *exact, json),
         Verb::Trim { source, only } => verbs::trim(&place, *source, *only, json),

@@ -25,7 +25,11 @@ pub fn run(place: Place, dry_run: bool, debug: bool) -> Exit {
         }
         Err(StateFault::Folder(e)) => {
             complain(format_args!("{}: {}", place.state_dir, e.desc()));
-            return if matches!(e, nix::errno::Errno::EACCES | nix::errno::Errno::EPERM) { Exit::NotPermitted } else { Exit::Fault };
+            return if matches!(e, nix::errno::Errno::EACCES | nix::errno::Errno::EPERM) {
+                Exit::NotPermitted
+            } else {
+                Exit::Fault
+            };
         }
     };
     let control = match Control::open(&place.socket) {

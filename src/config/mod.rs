@@ -16,6 +16,8 @@ pub use network::Network;
 pub use options::BUILT;
 pub use protect::{Mark, NAME, Protect};
 
+use crate::decide::ladder::Settings;
+use crate::detect::Marks;
 use crate::entry::Entry;
 use crate::rung::Rung::{self, Flush, Grow, Trim};
 use crate::sizing::Policy;
@@ -99,6 +101,16 @@ impl Config {
     /// The number of faults; each was handed to `faults`, in the order of lines but for those that only show at the end.
     pub fn parse(text: &[u8], file: &str, faults: &mut dyn FnMut(&Fault<'_>)) -> Result<Config, Faulty> {
         Draft::new(file, faults).read(text)
+    }
+
+    /// What of it the ladder and the detector go by.
+    pub fn settings(&self) -> Settings {
+        Settings {
+            ladder: self.ladder.clone(),
+            marks: Marks { high: self.high, low: self.low, hold: self.hold },
+            flushes_per_hour: self.flushes_per_hour,
+            flush_gain: self.flush_gain,
+        }
     }
 
     /// Whether `entry` must never be evicted.

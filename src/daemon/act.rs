@@ -58,7 +58,13 @@ impl Trim {
     }
 
     /// One datagram more.
-    pub fn step(&mut self, work: &mut Work, config: &Config, root: &Root, counters: &mut Counters) -> Result<TrimStep, Errno> {
+    pub fn step(
+        &mut self,
+        work: &mut Work,
+        config: &Config,
+        root: &Root,
+        counters: &mut Counters,
+    ) -> Result<TrimStep, Errno> {
         if self.pass.step(work, config)? == Progress::More {
             return Ok(TrimStep::More);
         }
@@ -97,7 +103,9 @@ pub fn trim_in_kernel(selection: Selection, config: &Config, work: &mut Work) ->
     }
     match selection {
         // EINVAL: before 6.12. Never for IPv6, where the kernel's filter takes everybody else's.
-        Selection::Source(std::net::IpAddr::V4(source), None) => Some(evict::by_source(source)).filter(|r| *r != Err(Errno::EINVAL)),
+        Selection::Source(std::net::IpAddr::V4(source), None) => {
+            Some(evict::by_source(source)).filter(|r| *r != Err(Errno::EINVAL))
+        }
         Selection::Kind(Only::Unreplied) => work.filters_by_status().then(evict::unreplied),
         _ => None,
     }
@@ -119,20 +127,15 @@ pub fn flush(
 ) -> Result<(Entries, &'static str), Errno> {
     let before = counters.count(root).ok_or(Errno::ENOENT)?;
     let mut fault = Errno::EOPNOTSUPP;
-    let mut attempt = |way: &Way, counters: &mut Counters| {
-        match (way.run)(root) {
-            Ok(()) => {}
-            Err(e) => {
-                fault = e;
-                return None;
-            }
-        }
+    // Some: it worked, and this is the count now.
+    let attempt = |way: &Way, counters: &mut Counters, fault: &mut Errno| {
+        (way.run)(root).map_err(|e| *fault = e).ok()?;
         counters.count(root).filter(|after| proven(before, *after)).map(|after| (after, way.name))
     };
     let spare_nothing = config.protect.is_empty();
     if spare_nothing && work.has_netlink() {
         for way in &FLUSHES {
-            if let Some(done) = attempt(way, counters) {
+            if let Some(done) = attempt(way, counters, &mut fault) {
                 return Ok(done);
             }
         }
@@ -155,7 +158,7 @@ pub fn flush(
             Err(e) => fault = e,
         }
     }
-    if spare_nothing && let Some(done) = attempt(&FLUSH_PROC, counters) {
+    if spare_nothing && let Some(done) = attempt(&FLUSH_PROC, counters, &mut fault) {
         return Ok(done);
     }
     Err(fault)

@@ -105,7 +105,13 @@ impl Control {
             if fd.set_nonblocking(true).is_err() {
                 return;
             }
-            *slot = Some(Peer { fd, heard: [0; REQUEST_MOST + LENGTH], length: 0, asked: false, until: now.after(PATIENCE) });
+            *slot = Some(Peer {
+                fd,
+                heard: [0; REQUEST_MOST + LENGTH],
+                length: 0,
+                asked: false,
+                until: now.after(PATIENCE),
+            });
         }
     }
 

@@ -65,7 +65,8 @@ impl Daemon {
         let until = Instant::now() + slice;
         loop {
             let step = match &mut job {
-                Job::Trim { trim, .. } => match trim.step(&mut self.work, &self.config, &self.root, &mut self.counters) {
+                Job::Trim { trim, .. } => match trim.step(&mut self.work, &self.config, &self.root, &mut self.counters)
+                {
                     Ok(TrimStep::More) => Ok(None),
                     Ok(TrimStep::Done(steps)) => Ok(Some(steps)),
                     Err(e) => Err(e),

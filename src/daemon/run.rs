@@ -115,7 +115,8 @@ impl Daemon {
                 self.tell_status();
             }
             let now = self.now();
-            let news = if log_woke || self.job.is_some() || now >= self.next_look { self.read_log() } else { News::default() };
+            let news =
+                if log_woke || self.job.is_some() || now >= self.next_look { self.read_log() } else { News::default() };
             if now >= self.next_look || news != News::default() {
                 self.turn(now, news);
             }
@@ -300,7 +301,9 @@ impl Daemon {
     fn act(&mut self, now: Millis, decision: Decision) {
         let table = self.counters.table(&self.root);
         let fresh = Look { at: now, table, ..Look::default() };
-        let Some(table) = table.filter(|_| self.guard.still_wanted(&decision.action, &fresh, &self.settings)) else { return };
+        let Some(table) = table.filter(|_| self.guard.still_wanted(&decision.action, &fresh, &self.settings)) else {
+            return;
+        };
         let dry = self.config.dry_run;
         tell(Event::Decided { decision, dry });
         let action = decision.action;
@@ -309,10 +312,9 @@ impl Daemon {
             return self.guard.outcome(now, &outcome(table.count, Millis(0), false), &self.settings);
         }
         match action {
-            Action::Trim => return self.begin_trim(now, table.count),
+            Action::Trim => self.begin_trim(now, table.count),
             Action::Flush => {
                 let _ = self.flush(table.count);
-                return;
             }
             Action::Grow { to } | Action::Shrink { to } => {
                 let done = match system::set(&self.root, Some(&self.state), &mut self.journal, Setting::Max, to) {

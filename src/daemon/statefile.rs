@@ -10,7 +10,6 @@ use std::fmt::Write as _;
 use std::os::fd::OwnedFd;
 
 pub struct StateFile {
-    dir: SystemPath,
     path: SystemPath,
     fresh: SystemPath,
     /// What stands there is not a record that counts, and why.
@@ -37,13 +36,17 @@ impl StateFile {
             let _ = write!(path, "{made}/{name}");
             path
         };
-        let lock = open(at("lock").as_str(), OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_CLOEXEC, Mode::from_bits_truncate(0o600))
-            .map_err(StateFault::Folder)?;
+        let lock = open(
+            at("lock").as_str(),
+            OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_CLOEXEC,
+            Mode::from_bits_truncate(0o600),
+        )
+        .map_err(StateFault::Folder)?;
         let lock = Flock::lock(lock, FlockArg::LockExclusiveNonblock).map_err(|(_, e)| match e {
             Errno::EWOULDBLOCK => StateFault::Taken,
             e => StateFault::Folder(e),
         })?;
-        Ok(Self { path: at("journal"), fresh: at("journal.new"), dir: made, void: None, _lock: lock })
+        Ok(Self { path: at("journal"), fresh: at("journal.new"), void: None, _lock: lock })
     }
 
     /// The journal of a former run of this boot, else an empty one.
@@ -80,10 +83,6 @@ impl StateFile {
         }
         fsync(&fd)?;
         renameat(nix::fcntl::AT_FDCWD, self.fresh.as_str(), nix::fcntl::AT_FDCWD, self.path.as_str())
-    }
-
-    pub fn dir(&self) -> &str {
-        &self.dir
     }
 }
 

@@ -38,9 +38,15 @@ pub fn entry_cost(root: &Root) -> EntryCost {
 pub fn machine(root: &Root, board: Option<&str>) -> Machine {
     let memory = memory(root);
     let mut room = [0; 96];
-    let named = || core::str::from_utf8(root.read(BOARD_NAME, &mut room).ok()?).ok().map(str::trim);
-    let board = board.or_else(named).and_then(ctwarden::board::by_name);
-    Machine { mem_total: memory.total, mem_available: memory.available, cost: entry_cost(root), pointer: kernel_pointer(), board }
+    let named = root.read(BOARD_NAME, &mut room).ok().and_then(|b| core::str::from_utf8(b).ok()).map(str::trim);
+    let board = board.or(named).and_then(ctwarden::board::by_name);
+    Machine {
+        mem_total: memory.total,
+        mem_available: memory.available,
+        cost: entry_cost(root),
+        pointer: kernel_pointer(),
+        board,
+    }
 }
 
 /// Bytes of a kernel pointer: a 32-bit program may run on a 64-bit kernel.
@@ -55,7 +61,7 @@ pub fn found(root: &Root, counters: &mut Counters) -> Option<Found> {
     Some(Found { max: table.max, buckets: Some(table.buckets).filter(|b| b.0 > 0), count: table.count })
 }
 
-const fn names(setting: Setting) -> Names {
+pub const fn names(setting: Setting) -> Names {
     match setting {
         Setting::Max => MAX,
         Setting::Buckets => BUCKETS,
@@ -69,7 +75,13 @@ pub fn value(root: &Root, setting: Setting) -> Option<Entries> {
 }
 
 /// Sets a value: intention into the journal, the write, the value as read back, that into the journal.
-pub fn set(root: &Root, state: Option<&StateFile>, journal: &mut Journal, setting: Setting, to: Entries) -> Result<Entries, Errno> {
+pub fn set(
+    root: &Root,
+    state: Option<&StateFile>,
+    journal: &mut Journal,
+    setting: Setting,
+    to: Entries,
+) -> Result<Entries, Errno> {
     let found = value(root, setting).ok_or(Errno::ENOENT)?;
     journal.intend(setting, found, to);
     if let Some(state) = state {

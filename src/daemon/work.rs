@@ -113,7 +113,8 @@ impl Work {
             for (folder, prefix) in TIMEOUT_FOLDERS {
                 let path = root.path(&[folder, prefix, timeout.suffix()]);
                 let mut room = [0; 16];
-                if let Ok(fd) = nix::fcntl::open(path.as_str(), nix::fcntl::OFlag::O_RDONLY, nix::sys::stat::Mode::empty())
+                if let Ok(fd) =
+                    nix::fcntl::open(path.as_str(), nix::fcntl::OFlag::O_RDONLY, nix::sys::stat::Mode::empty())
                     && let Ok(text) = super::root::read_all(&fd, &mut room)
                     && let Ok(seconds) = ctwarden::observe::counters::number(text)
                 {
@@ -209,7 +210,9 @@ impl Work {
             let _ = top.rows.push(TopRow { key, tally, at_most });
         };
         match by {
-            By::Source => self.census.top_sources(n).for_each(|r| add(TopKey::Source(r.key.address()), r.tally, r.at_most)),
+            By::Source => {
+                self.census.top_sources(n).for_each(|r| add(TopKey::Source(r.key.address()), r.tally, r.at_most))
+            }
             By::Prefix => self
                 .census
                 .top_prefixes(n)
@@ -263,7 +266,11 @@ impl Pass {
                         }
                         _ if config.protected(e) => false,
                         Selection::Source(source, only) => {
-                            let hers = if source.is_ipv4() { e.source == source } else { e.holder() == ctwarden::entry::holder_of(source) };
+                            let hers = if source.is_ipv4() {
+                                e.source == source
+                            } else {
+                                e.holder() == ctwarden::entry::holder_of(source)
+                            };
                             hers && only.is_none_or(|o| o.covers(e.class(), timeouts.idle(e)))
                         }
                         Selection::Kind(only) => only.covers(e.class(), timeouts.idle(e)),

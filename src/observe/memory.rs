@@ -4,7 +4,7 @@ use super::text::{decimal, decimal32, fields, lines};
 use crate::units::Kib;
 
 /// Memory of the machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Default, Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Memory {
     /// What the kernel manages: RAM less what firmware and kernel image took.
     pub total: Kib,

@@ -184,7 +184,7 @@ impl<K: Key, const CAPACITY: usize> Sketch<K, CAPACITY> {
 
     fn chain(&self, key: &K) -> usize {
         // Scales the hash to 0..CAPACITY without a division.
-        (key.hash(&self.hasher) as u64 * CAPACITY as u64 >> 32) as usize
+        ((key.hash(&self.hasher) as u64 * CAPACITY as u64) >> 32) as usize
     }
 
     /// One more for the counter at `rank`: it changes places with the first of its count, so that the order stays.

@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::stat::{SFlag, fstat, stat};
 use nix::unistd::read;
-use std::os::fd::{BorrowedFd, OwnedFd, AsFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Records read at one go: a flood of foreign lines must not keep the loop from its counters.
 const RECORDS_A_LOOK: usize = 256;
@@ -54,7 +54,8 @@ impl Log {
     fn open(&mut self, root: &Root, report: &mut dyn FnMut(Event)) {
         match root.open(KMSG, OFlag::O_RDONLY | OFlag::O_NONBLOCK) {
             Ok(file) => {
-                self.plain = fstat(&file).is_ok_and(|s| SFlag::from_bits_truncate(s.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG);
+                self.plain =
+                    fstat(&file).is_ok_and(|s| SFlag::from_bits_truncate(s.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG);
                 self.file = Some(file);
                 self.fault = None;
             }
