@@ -107,21 +107,21 @@ impl Destination {
 }
 
 impl Key for Host {
-    const BLANK: Host = Host([V4, 0, 0]);
+    const BLANK: Host = Host([0; 3]);
     fn hash(&self, hasher: &Hasher) -> u32 {
         hasher.hash(&self.0)
     }
 }
 
 impl Key for Prefix {
-    const BLANK: Prefix = Prefix([V4, 0, 0]);
+    const BLANK: Prefix = Prefix([0; 3]);
     fn hash(&self, hasher: &Hasher) -> u32 {
         hasher.hash(&self.0)
     }
 }
 
 impl Key for Destination {
-    const BLANK: Destination = Destination([V4 << 24, 0, 0, 0, 0]);
+    const BLANK: Destination = Destination([0; 5]);
     fn hash(&self, hasher: &Hasher) -> u32 {
         hasher.hash(&self.0)
     }
