@@ -12,7 +12,7 @@ pub struct Host([u32; 3]);
 /// A network: an IPv4 /24, or an IPv6 /48.
 ///
 /// /48 because an IPv6 holder is a /64 already, and what one site is given is a /48 to a /56: a prefix that is not wider than a site's
-/// shows nothing that [`Host`] does not. The IPv4 one is what DESIGN calls a hog's /24.
+/// shows nothing that [`Host`] does not.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Prefix([u32; 3]);
 
@@ -107,21 +107,21 @@ impl Destination {
 }
 
 impl Key for Host {
-    const BLANK: Host = Host([V4, 0, 0]);
+    const BLANK: Host = Host([0; 3]);
     fn hash(&self, hasher: &Hasher) -> u32 {
         hasher.hash(&self.0)
     }
 }
 
 impl Key for Prefix {
-    const BLANK: Prefix = Prefix([V4, 0, 0]);
+    const BLANK: Prefix = Prefix([0; 3]);
     fn hash(&self, hasher: &Hasher) -> u32 {
         hasher.hash(&self.0)
     }
 }
 
 impl Key for Destination {
-    const BLANK: Destination = Destination([V4 << 24, 0, 0, 0, 0]);
+    const BLANK: Destination = Destination([0; 5]);
     fn hash(&self, hasher: &Hasher) -> u32 {
         hasher.hash(&self.0)
     }

@@ -16,7 +16,7 @@
 
 /// What can be counted.
 pub trait Key: Copy + Eq {
-    /// Any key; stands in counters that nobody has.
+    /// Any key; stands in counters that nobody has. All bytes zero, for the sake of [`Sketch::new`].
     const BLANK: Self;
     /// Its hash: all that distinguishes it, word by word, through `hasher`.
     fn hash(&self, hasher: &Hasher) -> u32;
@@ -30,6 +30,8 @@ pub const HASH_WORDS: usize = 6;
 pub struct Hasher([u64; HASH_WORDS + 1]);
 
 impl Hasher {
+    const NONE: Hasher = Hasher([0; HASH_WORDS + 1]);
+
     /// Multipliers drawn from `seed` (splitmix64).
     pub const fn new(seed: u64) -> Self {
         let mut multipliers = [0; HASH_WORDS + 1];
@@ -65,7 +67,9 @@ pub struct Counter<K> {
     pub error: u32,
 }
 
-const NONE: u16 = u16::MAX;
+/// A counter's number plus one, where there may be none: so that "none" is 0.
+type Link = u16;
+const NONE: Link = 0;
 
 /// The counters.
 #[derive(Clone, Debug)]
@@ -77,12 +81,12 @@ pub struct Sketch<K, const CAPACITY: usize> {
     keys: [K; CAPACITY],
     errors: [u32; CAPACITY],
     ranks: [u16; CAPACITY],
-    next: [u16; CAPACITY],
+    next: [Link; CAPACITY],
     // By rank: descending counts, and whose they are.
     counts: [u32; CAPACITY],
     order: [u16; CAPACITY],
     // By hash: the first counter of a chain.
-    chains: [u16; CAPACITY],
+    chains: [Link; CAPACITY],
 }
 
 impl<K: Key, const CAPACITY: usize> Default for Sketch<K, CAPACITY> {
@@ -92,11 +96,12 @@ impl<K: Key, const CAPACITY: usize> Default for Sketch<K, CAPACITY> {
 }
 
 impl<K: Key, const CAPACITY: usize> Sketch<K, CAPACITY> {
-    /// Empty, with a seed that everybody knows: [`clear`](Self::clear) it with another one before use.
+    /// Empty, and without a seed: every key hashes alike, and counting is right but slow until the first [`clear`](Self::clear).
+    /// All bytes zero, so that a static one takes no room in the binary.
     pub const fn new() -> Self {
-        const { assert!(CAPACITY > 0 && CAPACITY < NONE as usize) };
+        const { assert!(CAPACITY > 0 && CAPACITY < Link::MAX as usize) };
         Self {
-            hasher: Hasher::new(0),
+            hasher: Hasher::NONE,
             total: 0,
             used: 0,
             keys: [K::BLANK; CAPACITY],
@@ -121,13 +126,8 @@ impl<K: Key, const CAPACITY: usize> Sketch<K, CAPACITY> {
     pub fn add(&mut self, key: K) {
         self.total = self.total.saturating_add(1);
         let chain = self.chain(&key);
-        let mut number = self.chains[chain];
-        while number != NONE {
-            let i = number as usize;
-            if self.keys[i] == key {
-                return self.count_up(self.ranks[i] as usize);
-            }
-            number = self.next[i];
+        if let Some(i) = self.find(chain, &key) {
+            return self.count_up(self.ranks[i] as usize);
         }
         let rank = if self.used < CAPACITY {
             let free = self.used;
@@ -137,15 +137,14 @@ impl<K: Key, const CAPACITY: usize> Sketch<K, CAPACITY> {
             self.counts[free] = 0;
             free
         } else {
-            self.unchain(self.order[CAPACITY - 1]);
+            self.unchain(self.order[CAPACITY - 1] as usize);
             CAPACITY - 1
         };
-        let number = self.order[rank];
-        let i = number as usize;
+        let i = self.order[rank] as usize;
         self.errors[i] = self.counts[rank];
         self.keys[i] = key;
         self.next[i] = self.chains[chain];
-        self.chains[chain] = number;
+        self.chains[chain] = i as Link + 1;
         self.count_up(rank);
     }
 
@@ -161,15 +160,7 @@ impl<K: Key, const CAPACITY: usize> Sketch<K, CAPACITY> {
 
     /// The counter of a key, if it has one.
     pub fn get(&self, key: &K) -> Option<Counter<K>> {
-        let mut number = self.chains[self.chain(key)];
-        while number != NONE {
-            let i = number as usize;
-            if self.keys[i] == *key {
-                return Some(self.counter(self.ranks[i] as usize));
-            }
-            number = self.next[i];
-        }
-        None
+        self.find(self.chain(key), key).map(|i| self.counter(self.ranks[i] as usize))
     }
 
     /// All counters, the highest count first.
@@ -202,21 +193,31 @@ impl<K: Key, const CAPACITY: usize> Sketch<K, CAPACITY> {
         self.counts[first] = count.saturating_add(1);
     }
 
-    fn unchain(&mut self, number: u16) {
-        let chain = self.chain(&self.keys[number as usize]);
-        let after = self.next[number as usize];
-        if self.chains[chain] == number {
-            self.chains[chain] = after;
-            return;
+    /// The number of the key's counter.
+    fn find(&self, chain: usize, key: &K) -> Option<usize> {
+        let mut link = self.chains[chain];
+        while link != NONE {
+            let i = link as usize - 1;
+            if self.keys[i] == *key {
+                return Some(i);
+            }
+            link = self.next[i];
         }
-        let mut before = self.chains[chain];
-        while before != NONE {
-            let i = before as usize;
-            if self.next[i] == number {
-                self.next[i] = after;
+        None
+    }
+
+    /// Takes the counter out of its chain.
+    fn unchain(&mut self, number: usize) {
+        let chain = self.chain(&self.keys[number]);
+        let after = self.next[number];
+        let mut link = &mut self.chains[chain];
+        while *link != NONE {
+            let i = *link as usize - 1;
+            if i == number {
+                *link = after;
                 return;
             }
-            before = self.next[i];
+            link = &mut self.next[i];
         }
     }
 }
