@@ -2,24 +2,10 @@
 
 use super::{CeilingOf, KEEP_PER_BUCKET, MAX_PER_BUCKET, NO_LIMIT, Policy, Step, may_resize, page_of};
 use crate::board::{self, Board};
+use crate::observe::memory::EntryCost;
 use crate::units::{Entries, Kib, Permille};
 use heapless::Vec;
 use serde::Serialize;
-
-/// What one entry costs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct EntryCost {
-    /// Bytes: the slab object and its extensions.
-    pub bytes: u32,
-    /// The slab's part was read from this kernel, not assumed.
-    pub measured: bool,
-}
-
-impl EntryCost {
-    /// Where `/proc/slabinfo` cannot be read: 256 of slab (x86_64 Linux 6.18, 32-bit MIPS Linux 6.1) and 128 of
-    /// extension (the kernel's smallest, `NF_CT_EXT_PREALLOC`).
-    pub const ASSUMED: EntryCost = EntryCost { bytes: 384, measured: false };
-}
 
 /// The machine to size for.
 #[derive(Clone, Copy, Debug)]
