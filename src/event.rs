@@ -39,6 +39,8 @@ pub enum Event {
     Sized { name: &'static str, from: Entries, to: Entries },
     /// A value is not the one written: somebody else's now.
     LeftAlone { name: &'static str, ours: Entries, found: Entries },
+    /// A setting could not be written.
+    NotWritten { name: &'static str, errno: i32 },
     /// A value was put back.
     PutBack { name: &'static str, to: Entries },
     /// The value fell back to what it was before us (a module reload): it is written again.
@@ -81,7 +83,7 @@ impl Event {
                 Verdict::Calm => Level::Info,
             },
             Event::Flushed { .. } | Event::FlushRefused { .. } | Event::Skipped { .. } => Level::Warn,
-            Event::LogUnreadable { .. } | Event::TableVanished | Event::LeftAlone { .. } | Event::LogOverrun => {
+            Event::NotWritten { .. } | Event::LogUnreadable { .. } | Event::TableVanished | Event::LeftAlone { .. } | Event::LogOverrun => {
                 Level::Warn
             }
             Event::Decided { decision: Decision { action: Action::Flush, .. }, .. } => Level::Warn,
@@ -158,6 +160,7 @@ impl fmt::Display for Event {
             Event::LeftAlone { name, ours, found } => {
                 write!(f, "{name} is {found}, not our {ours}: somebody changed it, left alone")
             }
+            Event::NotWritten { name, errno } => write!(f, "{name} cannot be written (errno {errno}); only root in the initial network namespace may"),
             Event::PutBack { name, to } => write!(f, "{name} put back to {to}"),
             Event::FellBack { name, found } => {
                 write!(f, "{name} fell back to {found}, as a module reload does; setting it again")

@@ -19,6 +19,7 @@ pub mod guard;
 pub mod incident;
 pub mod journal;
 pub mod observe;
+pub mod protocol;
 pub mod rung;
 pub mod sizing;
 pub mod units;
