@@ -165,7 +165,8 @@ fn overview(root: &Path) -> String {
         mem_total: memory.map_or(Kib(0), |m| m.total),
         mem_available: memory.map_or(Kib(0), |m| m.available),
         cost,
-        pointer: 4,
+        // So since Linux 6.1.
+        pointer: if files.read(&["proc/sys/kernel/arch"]).ends_with(b"64\n") { 8 } else { 4 },
         board,
     };
     let found = max.zip(count).map(|(max, count)| Found {
