@@ -6,7 +6,8 @@
 mod build_script;
 
 use ctwarden::board;
-use ctwarden::sizing::{EntryCost, Found, Grow, MAX_STEPS, Machine, Plan, Policy, Step, Table, grow_step, plan};
+use ctwarden::observe::memory::EntryCost;
+use ctwarden::sizing::{Found, Grow, MAX_STEPS, Machine, Plan, Policy, Step, Table, grow_step, plan};
 use ctwarden::units::{Entries, Kib, Permille};
 use proptest::prelude::*;
 use std::fmt::Write as _;

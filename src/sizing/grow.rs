@@ -1,6 +1,7 @@
 //! The rung `grow`, and whether a value is still ours.
 
-use super::{EntryCost, MAX_PER_BUCKET, NO_LIMIT};
+use super::{MAX_PER_BUCKET, NO_LIMIT};
+use crate::observe::memory::EntryCost;
 use crate::units::{Entries, Kib, Permille};
 use serde::{Deserialize, Serialize};
 

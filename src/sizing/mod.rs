@@ -6,7 +6,7 @@
 //! raw, clamped to floor and ceiling, but never below what is set already = max
 //! buckets: whole pages, buckets ≤ max ≤ 8 × buckets
 //!
-//! later, in need: [`grow`]     after a look: [`drift`]
+//! later, in need: [`grow_step`]     after a look: [`drift`]
 //! ```
 //!
 //! [`board`]: crate::board
@@ -15,7 +15,7 @@ mod grow;
 mod plan;
 
 pub use grow::{Drift, Grow, Limit, Refusal, Table, drift, grow_step};
-pub use plan::{EntryCost, Found, MAX_STEPS, Machine, Plan, plan};
+pub use plan::{Found, MAX_STEPS, Machine, Plan, plan};
 mod step;
 pub use step::{CeilingOf, Step};
 

@@ -2,7 +2,7 @@
 
 use super::{CeilingOf, KEEP_PER_BUCKET, MAX_PER_BUCKET, NO_LIMIT, Policy, Step, may_resize, page_of};
 use crate::board::{self, Board};
-pub use crate::observe::memory::EntryCost;
+use crate::observe::memory::EntryCost;
 use crate::units::{Entries, Kib, Permille};
 use heapless::Vec;
 use serde::Serialize;
@@ -181,7 +181,9 @@ fn compute(machine: &Machine, policy: &Policy, pointer: u32, steps: &mut Steps) 
 fn ceiling(machine: &Machine, policy: &Policy) -> (u32, CeilingOf) {
     let class = board::by_ram(machine.mem_total);
     let mut lowest = (policy.ceiling.0.min(NO_LIMIT.0), CeilingOf::Policy);
-    let of_ram = class.burden.ceiling.as_ref().map(|c| (c.entries.0, CeilingOf::Board(class.name)));
+    // Not known is not little.
+    let known = machine.mem_total.0 > 0;
+    let of_ram = class.burden.ceiling.as_ref().filter(|_| known).map(|c| (c.entries.0, CeilingOf::Board(class.name)));
     let of_board = machine.board.and_then(|b| b.class.burden.ceiling.as_ref().map(|c| (c.entries.0, b.class.name)));
     for known in [of_ram, of_board.map(|(most, name)| (most, CeilingOf::Board(name)))].into_iter().flatten() {
         if known.0 < lowest.0 {
@@ -323,6 +325,7 @@ mod tests {
         let plan = plan(&blind, &Policy { enforce: true, ..Policy::DEFAULT }, Some(&found(65_536, 65_536)));
         assert_eq!((plan.set_max, plan.set_buckets), (None, None));
         assert!(has(&plan, Step::RamUnknown));
+        assert_eq!(super::plan(&blind, &Policy::DEFAULT, None).max, Policy::DEFAULT.floor);
     }
 
     /// A sparse table finds nobody to evict, whoever made it so.
