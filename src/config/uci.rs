@@ -17,8 +17,9 @@
 //! * words longer than [`WORD`] are refused, and zero bytes outside comments (at which the real one loses text);
 //! * what the real one would silently drop behind a `;` is a fault;
 //! * the real one loses hold of a named section that is opened a third time, and refuses its options; we read on;
-//! * it stops at the first fault; we name it and go on with the next line, so that all are named at once. Behind a quote
-//!   that never closes that is the line after the one where it opened, the first time; the second time the rest is given up.
+//! * it stops at the first fault; we name it and go on with the next line, so that all are named at once. A fault behind a
+//!   quote that went on over lines most likely means that the quote was left open by mistake, so that is what we say, and
+//!   go on with the line after the one where it opened ([`REREADS`] times, then behind it).
 
 use super::word::{Lines, Word};
 
@@ -94,7 +95,7 @@ pub struct Broken<'b> {
     pub name: &'b [u8],
     /// The bytes that are wrong.
     pub value: &'b [u8],
-    /// There was more of `value` than fits into [`WORD`].
+    /// There was more of `value` than is shown.
     pub cut: bool,
     /// What is wrong with them.
     pub flaw: Flaw,
@@ -126,7 +127,7 @@ impl Flaw {
             Flaw::BadType => "a type is made of ASCII characters without blanks",
             Flaw::BadName => "a name is made of letters, digits and _",
             Flaw::NoSection => "no section was opened before it (config TYPE 'NAME')",
-            Flaw::OpenQuote => "the quote is never closed",
+            Flaw::OpenQuote => "a quote is left open",
             Flaw::TooLong => "longer than 128 bytes",
             Flaw::ZeroByte => "a zero byte",
             Flaw::Dropped => "uci ignores what follows a ; right behind a word; use a line of its own",
@@ -134,17 +135,24 @@ impl Flaw {
     }
 }
 
+/// Lines are gone back to so often, or a text full of open quotes would take time with the square of its length.
+const REREADS: u8 = 8;
+
 /// Reads UCI text, a command a call.
 pub struct Reader<'a> {
     lines: Lines<'a>,
     /// In the midst of a line, behind a `;`.
     inside: bool,
     section_opened: bool,
-    /// The second quote that never closes ends the reading, or a text full of them would be read over and over.
-    reread: bool,
+    /// How often lines have been gone back to.
+    rereads: u8,
     first: Word,
     second: Word,
     third: Word,
+}
+
+fn until_line_feed(word: &[u8]) -> &[u8] {
+    word.split(|b| *b == b'\n').next().unwrap_or_default()
 }
 
 impl<'a> Reader<'a> {
@@ -154,7 +162,7 @@ impl<'a> Reader<'a> {
             lines: Lines::new(text),
             inside: false,
             section_opened: false,
-            reread: false,
+            rereads: 0,
             first: Word::default(),
             second: Word::default(),
             third: Word::default(),
@@ -176,18 +184,21 @@ impl<'a> Reader<'a> {
         }
         let start = self.lines.mark();
         let verb = self.verb();
-        let read = match verb {
+        let mut read = match verb {
             Ok(verb) => self.words(verb).map(|()| verb),
             Err((_, flaw)) => Err(flaw),
         };
         let verb = verb.map_or_else(|(verb, _)| verb, Some);
         // Options that follow belong to a section, even if its name could not be read.
         self.section_opened |= verb == Some(Verb::Section);
-        if let Err(flaw) = read {
+        if let Err(flaw) = &mut read {
             self.end_line();
-            if flaw == Flaw::OpenQuote && !self.reread {
-                self.reread = true;
-                self.lines.back_behind(start);
+            if self.lines.quoted_over() {
+                *flaw = Flaw::OpenQuote;
+                if self.rereads < REREADS {
+                    self.rereads += 1;
+                    self.lines.back_behind(start);
+                }
             }
         }
         Some(Item { line: start.line(), what: self.said(verb, read) })
@@ -202,15 +213,20 @@ impl<'a> Reader<'a> {
             Ok(Verb::List) => return What::List { name: first, value: second },
             Err(flaw) => flaw,
         };
+        let words = [&self.first, &self.second, &self.third];
+        let last = words.into_iter().rfind(|word| !word.bytes().is_empty()).unwrap_or(&self.first);
         let culprit = match flaw {
-            _ if !self.third.bytes().is_empty() => &self.third,
+            Flaw::OpenQuote => words.into_iter().find(|word| word.bytes().contains(&b'\n')).unwrap_or(last),
             Flaw::BadType | Flaw::NoWord => &self.first,
             Flaw::BadName if verb != Some(Verb::Section) => &self.first,
             Flaw::TooLong if self.first.is_cut() => &self.first,
-            _ if second.is_empty() => &self.first,
-            _ => &self.second,
+            _ => last,
         };
-        What::Broken(Broken { verb, name: first, value: culprit.bytes(), cut: culprit.is_cut(), flaw })
+        // What an open quote took in from other lines is not what is wrong.
+        let first_line = |word| if flaw == Flaw::OpenQuote { until_line_feed(word) } else { word };
+        let value = first_line(culprit.bytes());
+        let cut = culprit.is_cut() || value.len() < culprit.bytes().len();
+        What::Broken(Broken { verb, name: first_line(first), value, cut, flaw })
     }
 
     fn end_line(&mut self) {
@@ -281,5 +297,76 @@ impl<'a> Reader<'a> {
             _ if self.first.is_cut() || self.second.is_cut() => Err(Flaw::TooLong),
             _ => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use std::{format, string::String, vec::Vec};
+
+    /// One line a command: `LINE what`.
+    fn read(text: &str) -> Vec<String> {
+        let mut reader = Reader::new(text.as_bytes());
+        let mut said = Vec::new();
+        while let Some(Item { line, what }) = reader.next_item() {
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            said.push(match what {
+                What::Package(name) => format!("{line} package {}", text(name)),
+                What::Section { kind, name } => format!("{line} {} {}", text(kind), text(name)),
+                What::Option { name, value } => format!("{line} {}={}", text(name), text(value)),
+                What::List { name, value } => format!("{line} {}+={}", text(name), text(value)),
+                What::Broken(b) => {
+                    format!("{line} {:?} {}={}{}", b.flaw, text(b.name), text(b.value), if b.cut { "…" } else { "" })
+                }
+            });
+        }
+        said
+    }
+
+    #[test]
+    fn a_file_as_uci_writes_it() {
+        let text =
+            "package ctwarden\n\nconfig ctwarden 'main'\n\toption high '85'\n\tlist ladder 'grow'\n\nconfig protect\n";
+        assert_eq!(read(text), ["1 package ctwarden", "3 ctwarden main", "4 high=85", "5 ladder+=grow", "7 protect "]);
+    }
+
+    #[test]
+    fn quotes_backslashes_and_comments() {
+        let text = "c a\no b 'it'\\''s'\" \\\"fine\\\"\"#x\no c one\\\ntwo # three\r\no d 'a\nb'\no e \\#f\no g\n";
+        assert_eq!(read(text), ["1 a ", "2 b=it's \"fine\"", "3 c=onetwo", "5 d=a\nb", "7 e=#f", "8 g="]);
+    }
+
+    #[test]
+    fn semicolons() {
+        assert_eq!(read("c a b ; o c 'd'; o e f;#\n"), ["1 a b", "1 c=d", "1 e=f"]);
+        assert_eq!(read("c a b\no c d; o e f\no g h\n"), ["1 a b", "2 Dropped c=d", "3 g=h"]);
+        assert_eq!(read("c a b ;\no c d\n"), ["1 a b", "1 NoCommand =", "2 c=d"], "refused by the real one too");
+    }
+
+    #[test]
+    fn each_fault_costs_its_own_line_only() {
+        let text = "o a 1\nc\nc x y-z\no b c d\no e-f 1\nnope\no g h";
+        let said = ["1 NoSection a=1", "2 NoWord =", "3 BadName x=y-z", "4 ExtraWord b=d", "5 BadName e-f=e-f"];
+        assert_eq!(read(text)[..5], said);
+        assert_eq!(read(text)[5..], ["6 NoCommand =nope", "7 g=h"]);
+    }
+
+    #[test]
+    fn an_open_quote_does_not_hide_what_follows() {
+        let text = "c a\no high '85\no low '60'\no hold \"10\no x y\n";
+        assert_eq!(read(text), ["1 a ", "2 OpenQuote high=85…", "3 low=60", "4 OpenQuote hold=10…", "5 x=y"]);
+        let many = format!("c a\n{}", "o b 'c' 'd\n".repeat(1000));
+        assert!(read(&many).len() < 1000, "but only so often, or this would take for ever");
+    }
+
+    #[test]
+    fn long_words_keep_their_beginning() {
+        let text = format!("c a\no b {}\no c {}\n", "x".repeat(WORD), "y".repeat(WORD + 1));
+        assert_eq!(
+            read(&text)[1..],
+            [format!("2 b={}", "x".repeat(WORD)), format!("3 TooLong c={}…", "y".repeat(WORD))]
+        );
     }
 }

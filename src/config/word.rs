@@ -63,15 +63,22 @@ pub(super) struct Lines<'a> {
     end: usize,
     /// Number of lines fetched.
     line: u32,
+    /// A quote went on over lines.
+    quoted_over: bool,
 }
 
 impl<'a> Lines<'a> {
     pub(super) fn new(text: &'a [u8]) -> Self {
-        Lines { text, position: 0, end: 0, line: 0 }
+        Lines { text, position: 0, end: 0, line: 0, quoted_over: false }
     }
 
     pub(super) fn position(&self) -> usize {
         self.position
+    }
+
+    /// A quote has gone on over lines since the command began.
+    pub(super) fn quoted_over(&self) -> bool {
+        self.quoted_over
     }
 
     pub(super) fn mark(&self) -> Mark {
@@ -123,6 +130,7 @@ impl<'a> Lines<'a> {
 
     /// Takes a command's own word.
     pub(super) fn command(&mut self) -> &'a [u8] {
+        self.quoted_over = false;
         let rest = self.rest();
         let word = rest.split(|b| is_blank(*b)).next().unwrap_or_default();
         self.position += word.len();
@@ -169,8 +177,12 @@ impl<'a> Lines<'a> {
     fn quoted(&mut self, quote: u8, word: &mut Word) -> Result<(), Flaw> {
         loop {
             match self.current() {
-                None if !self.fetch() => return Err(Flaw::OpenQuote),
-                None => {}
+                None => {
+                    self.quoted_over = true;
+                    if !self.fetch() {
+                        return Err(Flaw::OpenQuote);
+                    }
+                }
                 Some(byte) if byte == quote => {
                     self.position += 1;
                     return Ok(());

@@ -5,4 +5,5 @@
 mod model;
 mod reading;
 mod real;
+mod settings;
 mod texts;

@@ -31,7 +31,25 @@ pub struct Package {
     pub sections: Vec<Section>,
 }
 
-/// Why the whole was not taken, with the number of times that a section of one name was opened, at most.
+impl Package {
+    pub fn longest_word(&self) -> usize {
+        let length = |word: &Bytes| word.0.len();
+        let values = |value: &Value| match value {
+            Value::Plain(value) => length(value),
+            Value::List(values) => values.iter().map(length).max().unwrap_or(0),
+        };
+        let options =
+            |section: &Section| section.options.iter().map(|(name, value)| length(name).max(values(value))).max();
+        self.sections
+            .iter()
+            .flat_map(|s| [options(s), Some(length(&s.kind)), s.name.as_ref().map(length)])
+            .flatten()
+            .max()
+            .unwrap_or(0)
+    }
+}
+
+/// Why the whole was not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refused {
     Flaws(Vec<Flaw>),
