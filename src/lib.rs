@@ -10,7 +10,9 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod decide;
 pub mod entry;
 pub mod rung;
 pub mod sizing;
 pub mod units;
+pub mod wire;
