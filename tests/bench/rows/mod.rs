@@ -1,0 +1,3 @@
+//! One file a claim.
+
+pub mod top;
