@@ -173,7 +173,10 @@ fn while_dumping(plan: &Plan) -> Outcome<()> {
                 }
                 Ok(())
             })?;
-            writer.send(&batch.bytes)?;
+            // An empty send is ENODATA.
+            if held > 0 {
+                writer.send(&batch.bytes)?;
+            }
             let took = start.elapsed();
             left = count()?;
             Ok(took)
