@@ -4,11 +4,12 @@ use std::time::{Duration, Instant};
 
 use crate::Outcome;
 use crate::ctnetlink::{Batch, Message, Socket, messages};
+use crate::host::count;
 
 /// The program under test receives with a buffer of this size; so does the bare dump.
 pub const BUFFER: usize = 32 << 10;
-/// Deletions sent at a time: beyond 64 nothing more is gained (`baselines`).
-pub const AT_A_TIME: usize = 128;
+/// Deletions sent at a time: beyond 16 nothing more is gained (`baselines`).
+const AT_A_TIME: usize = 64;
 
 /// The role `bare-dump`: one dump of the table, nothing parsed.
 pub fn dump(buffer: usize) -> Outcome<Duration> {
@@ -18,11 +19,16 @@ pub fn dump(buffer: usize) -> Outcome<Duration> {
     Ok(start.elapsed())
 }
 
-/// Deletion messages for the first `number` entries that the kernel dumps, `at_a_time` in a batch.
+/// Deletion messages for `number` of the table's entries, spread evenly over it, `at_a_time` in a batch.
 pub fn deletions(number: usize, at_a_time: usize, with_id: bool) -> Outcome<Vec<Batch>> {
-    let (mut batches, mut done) = (Vec::new(), 0);
+    let (mut batches, mut done, mut seen) = (Vec::new(), 0, 0);
+    let all = count()? as usize;
     Socket::open()?.dump(&mut vec![0; BUFFER], |datagram| {
-        for entry in messages(datagram).filter(Message::is_entry).take(number - done) {
+        for entry in messages(datagram).filter(Message::is_entry) {
+            seen += 1;
+            if done * all >= seen * number || done == number {
+                continue;
+            }
             if done % at_a_time == 0 {
                 batches.push(Batch::default());
             }
@@ -48,4 +54,10 @@ pub fn delete(batches: &[Batch]) -> Outcome<Duration> {
         (_, None) => Ok(took),
         (number, Some(errno)) => Err(format!("deleting: {number} refused: {errno}")),
     }
+}
+
+/// The role `bare-relief NUMBER`: a dump, then `number` entries deleted. What lies between them is not counted.
+pub fn relief(number: usize) -> Outcome<Duration> {
+    let dumped = dump(BUFFER)?;
+    Ok(dumped + delete(&deletions(number, AT_A_TIME, true)?)?)
 }

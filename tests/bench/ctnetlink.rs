@@ -5,7 +5,8 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, send, setsockopt, socket, sockopt,
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, send, setsockopt, socket,
+    sockopt,
 };
 
 use crate::Outcome;
@@ -54,12 +55,8 @@ pub struct Socket(OwnedFd);
 impl Socket {
     pub fn open() -> Outcome<Self> {
         let open = || -> nix::Result<OwnedFd> {
-            let fd = socket(
-                AddressFamily::Netlink,
-                SockType::Raw,
-                SockFlag::SOCK_CLOEXEC,
-                SockProtocol::NetlinkNetFilter,
-            )?;
+            let fd =
+                socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkNetFilter)?;
             bind(fd.as_raw_fd(), &NetlinkAddr::new(0, 0))?;
             // A batch of 64 KiB must fit into one send.
             setsockopt(&fd, sockopt::SndBuf, &(1 << 20))?;

@@ -54,7 +54,10 @@ impl Plan {
 
     /// `total` established flows of one source.
     pub fn only_hog(total: u32) -> Self {
-        Self { holders: vec![Holder { source: IpAddr::V4(HOG), entries: total, mix: Mix::Established }], idle_up_to: 3_600 }
+        Self {
+            holders: vec![Holder { source: IpAddr::V4(HOG), entries: total, mix: Mix::Established }],
+            idle_up_to: 3_600,
+        }
     }
 
     fn with_tail(total: u32, mut holders: Vec<Holder>) -> Self {
@@ -123,6 +126,14 @@ impl Plan {
         socket.flush()?;
         create(&socket, &self.flows(|_| true))?;
         expect_count("after filling", self.total(), 0)
+    }
+
+    /// Fills up what room there is, without looking afterwards: somebody may be watching the table and act at once.
+    pub fn fill_quickly(&self) -> Outcome<()> {
+        let flows = self.flows(|_| true);
+        let socket = Socket::open()?;
+        socket.flush()?;
+        create(&socket, &flows)
     }
 
     /// Brings back the flows of `source` alone, after something deleted them.

@@ -57,7 +57,8 @@ impl Held {
     }
 
     fn put_back(&self) -> Outcome<()> {
-        let faults: Vec<String> = self.found.iter().filter_map(|(name, value)| write_setting(name, value).err()).collect();
+        let faults: Vec<String> =
+            self.found.iter().filter_map(|(name, value)| write_setting(name, value).err()).collect();
         if faults.is_empty() { Ok(()) } else { Err(faults.join("; ")) }
     }
 }

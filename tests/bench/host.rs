@@ -43,7 +43,9 @@ impl Host {
     /// Starts the guardian in the host's namespace, then moves this process into a namespace of its own.
     pub fn enter() -> Outcome<Self> {
         if !geteuid().is_root() {
-            return Err("must be root: it makes a network namespace and fills the kernel's connection tracking table".into());
+            return Err(
+                "must be root: it makes a network namespace and fills the kernel's connection tracking table".into()
+            );
         }
         for module in ["nf_conntrack", "nf_conntrack_netlink"] {
             // Built in on some kernels, and modprobe is not everywhere: what counts is whether it answers below.
@@ -136,7 +138,11 @@ pub fn count() -> Outcome<u32> {
 /// Fails unless the table holds `want` entries, give or take `slack`.
 pub fn expect_count(what: &str, want: u32, slack: u32) -> Outcome<()> {
     let now = count()?;
-    if now.abs_diff(want) <= slack { Ok(()) } else { Err(format!("{what}: {now} entries in the table, expected {want}")) }
+    if now.abs_diff(want) <= slack {
+        Ok(())
+    } else {
+        Err(format!("{what}: {now} entries in the table, expected {want}"))
+    }
 }
 
 /// The path of this program, to start itself in another role.
