@@ -115,7 +115,8 @@ impl Log {
     /// Writes a record and finds it again: its stamp lies between the two looks at our clock, microseconds apart.
     fn mark(&mut self) -> Outcome<Mark> {
         let before = Instant::now();
-        self.file.write_all(b"ctwarden bench: mark").map_err(|e| format!("/dev/kmsg: {e}"))?;
+        // Without the newline the kernel keeps the record back: more of it could come.
+        self.file.write_all(b"ctwarden bench: mark\n").map_err(|e| format!("/dev/kmsg: {e}"))?;
         let at = before + before.elapsed() / 2;
         let stamp = self.find(|text| text.contains("ctwarden bench: mark"))?;
         Ok(Mark { at, stamp: stamp.ok_or("/dev/kmsg does not show what was written to it")? })
