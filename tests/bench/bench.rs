@@ -78,7 +78,7 @@ fn bench(args: &[String]) -> Outcome<bool> {
 fn work(args: &[String]) -> Outcome<bool> {
     let (role, rest) = args.split_first().map_or(("", args), |(role, rest)| (role.as_str(), rest));
     match role {
-        "guardian" => guardian::run()?,
+        "guardian" => guardian::run(rest.first().ok_or("guardian: which scratch folder?")?.as_ref())?,
         "leash" => host::leash(rest)?,
         "bare-dump" => drop(bare::dump(bare::BUFFER)?),
         "bare-relief" => {

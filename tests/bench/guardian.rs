@@ -63,8 +63,8 @@ impl Held {
     }
 }
 
-/// The guardian's life: commands until the pipe ends, then everything back as found.
-pub fn run() -> Outcome<()> {
+/// The guardian's life: commands until the pipe ends, then everything back as found and the scratch folder gone.
+pub fn run(scratch: &Path) -> Outcome<()> {
     let mut held: Option<Held> = None;
     for line in io::stdin().lock().lines() {
         let Ok(line) = line else { break };
@@ -80,5 +80,6 @@ pub fn run() -> Outcome<()> {
             break;
         }
     }
+    let _ = fs::remove_dir_all(scratch);
     held.map_or(Ok(()), |h| h.put_back())
 }

@@ -35,7 +35,7 @@ pub struct Host {
     // Taken at the end: closing it is what tells the guardian.
     commands: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
-    /// Where programs under test put their sockets, state and configs; removed at the end.
+    /// Where programs under test put their sockets, state and configs; the guardian removes it.
     pub scratch: PathBuf,
 }
 
@@ -52,8 +52,11 @@ impl Host {
             let _ = Command::new("modprobe").arg("-q").arg(module).stderr(Stdio::null()).status();
         }
         read_setting("nf_conntrack_max").map_err(|e| format!("no connection tracking in this kernel: {e}"))?;
+        let scratch = PathBuf::from(format!("/run/ctwarden-bench.{}", std::process::id()));
+        fs::create_dir_all(&scratch).map_err(|e| format!("{}: {e}", scratch.display()))?;
         let mut guardian = Command::new(own_path()?)
             .arg("guardian")
+            .arg(&scratch)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             // Out of reach of the terminal's Ctrl-C: it has to outlive us.
@@ -67,8 +70,6 @@ impl Host {
             write_setting(name, &seconds.to_string())?;
         }
         Socket::open().map_err(|e| format!("no ctnetlink (kernel module nf_conntrack_netlink): {e}"))?;
-        let scratch = PathBuf::from(format!("/run/ctwarden-bench.{}", std::process::id()));
-        fs::create_dir_all(&scratch).map_err(|e| format!("{}: {e}", scratch.display()))?;
         Ok(Self { guardian, commands, answers, scratch })
     }
 
@@ -97,7 +98,6 @@ impl Drop for Host {
     fn drop(&mut self) {
         drop(self.commands.take());
         let _ = self.guardian.wait();
-        let _ = fs::remove_dir_all(&self.scratch);
     }
 }
 
