@@ -100,3 +100,27 @@ impl Reader<'_> {
         Some(word.parse().map_or(Json::Word(word), Json::Number))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Json;
+
+    #[test]
+    fn what_the_command_line_prints_is_read() {
+        let json =
+            Json::read(r#"{ "rows": [{"key":"fd00::/64","share":1234},{"key":"a\"b","share":-5e-1}], "none": null }"#);
+        let json = json.expect("it is JSON");
+        let rows = json.get("rows").and_then(Json::list).expect("a list");
+        assert_eq!(rows[0].get("key").and_then(Json::text), Some("fd00::/64"));
+        assert_eq!(rows[0].get("share").and_then(Json::number), Some(1234.0));
+        assert_eq!(rows[1].get("share").and_then(Json::number), Some(-0.5));
+        assert_eq!(json.get("none"), Some(&Json::Word("null".into())));
+    }
+
+    #[test]
+    fn what_is_cut_short_or_goes_on_is_not() {
+        for text in ["", "{", "[1,", "{\"a\" 1}", "[1] 2", "\"open", "{\"a\":}"] {
+            assert_eq!(Json::read(text), None, "{text}");
+        }
+    }
+}

@@ -124,3 +124,29 @@ pub fn print(rows: &[Row]) -> bool {
     println!("\n{passed} passed, {} failed", rows.len() - passed);
     passed == rows.len()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_round_does_not_decide() {
+        let pair = |ours, theirs| Pair { ours: Duration::from_millis(ours), theirs: Duration::from_millis(theirs) };
+        let rounds = [pair(10, 80), pair(10, 90), pair(100, 90)];
+        assert!(Must::Faster(7.0).row("", "", "", &rounds).pass);
+        assert!(!Must::Faster(8.5).row("", "", "", &rounds).pass);
+        assert!(Must::Within(0.125).row("", "", "", &rounds).pass);
+        assert!(!Must::Within(0.12).row("", "", "", &rounds).pass);
+    }
+
+    #[test]
+    fn who_goes_first_changes_every_round() {
+        let order = std::cell::RefCell::new(String::new());
+        let side = |name| {
+            order.borrow_mut().push(name);
+            Ok(Duration::ZERO)
+        };
+        assert_eq!(alternate(3, || side('o'), || side('t')).map(|p| p.len()), Ok(3));
+        assert_eq!(order.into_inner(), "ottoot");
+    }
+}

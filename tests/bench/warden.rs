@@ -36,7 +36,7 @@ pub struct Warden {
 impl Warden {
     pub fn new(program: &Path, table: &Table, config: Config) -> Outcome<Self> {
         let text = format!(
-            "config ctwarden 'main'\n\toption high '{}'\n\toption low '{}'\n\toption hold '{}'\n{}\nconfig sizing 'sizing'\n\toption enabled '0'\n",
+            "config ctwarden 'main'\n\toption high '{}'\n\toption low '{}'\n\toption hold '{}'\n{}",
             config.high_percent,
             config.low_percent,
             config.hold_seconds,
