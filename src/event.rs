@@ -3,8 +3,8 @@
 use crate::decide::ladder::{Action, Decision, Refusal};
 use crate::decide::trim::Steps;
 use crate::detect::{Evidence, Verdict};
-use crate::rung::Rung;
 use crate::journal::Void;
+use crate::rung::Rung;
 use crate::units::{Entries, Millis, Permille};
 use core::fmt;
 use core::net::IpAddr;
@@ -95,9 +95,11 @@ impl Event {
                 Verdict::Calm => Level::Info,
             },
             Event::Flushed { .. } | Event::FlushRefused { .. } | Event::Skipped { .. } => Level::Warn,
-            Event::NotWritten { .. } | Event::LogUnreadable { .. } | Event::TableVanished | Event::LeftAlone { .. } | Event::LogOverrun => {
-                Level::Warn
-            }
+            Event::NotWritten { .. }
+            | Event::LogUnreadable { .. }
+            | Event::TableVanished
+            | Event::LeftAlone { .. }
+            | Event::LogOverrun => Level::Warn,
             Event::Decided { decision: Decision { action: Action::Flush, .. }, .. } => Level::Warn,
             // During a long attack trims come many times a second: the verdict tells that it is going on.
             Event::Decided { dry: false, .. } => Level::Debug,
@@ -172,7 +174,9 @@ impl fmt::Display for Event {
             Event::LeftAlone { name, ours, found } => {
                 write!(f, "{name} is {found}, not our {ours}: somebody changed it, left alone")
             }
-            Event::NotWritten { name, errno } => write!(f, "{name} cannot be written (errno {errno}); only root in the initial network namespace may"),
+            Event::NotWritten { name, errno } => {
+                write!(f, "{name} cannot be written (errno {errno}); only root in the initial network namespace may")
+            }
             Event::PutBack { name, to } => write!(f, "{name} put back to {to}"),
             Event::FellBack { name, found } => {
                 write!(f, "{name} fell back to {found}, as a module reload does; setting it again")

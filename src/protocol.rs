@@ -83,7 +83,9 @@ pub enum Answer {
     /// Relief is under way and comes first.
     Busy,
     /// The kernel refused, with this errno.
-    Failed { errno: i32 },
+    Failed {
+        errno: i32,
+    },
     /// Not a request that this version understands.
     NotUnderstood,
 }

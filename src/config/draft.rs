@@ -182,7 +182,8 @@ impl<'f> Draft<'f> {
     }
 
     fn set(&mut self, kind: Kind, line: u32, name: &[u8], value: &[u8], list: bool) -> Result<(), Problem> {
-        let found = OPTIONS.iter().zip(&mut self.lines).find(|(row, _)| row.section == kind && row.name.as_bytes() == name);
+        let found =
+            OPTIONS.iter().zip(&mut self.lines).find(|(row, _)| row.section == kind && row.name.as_bytes() == name);
         let (row, at) = found.ok_or(Problem::NoOption(kind))?;
         if value.is_empty() && !list {
             // To uci an option without a value is not there.
@@ -219,7 +220,14 @@ impl<'f> Draft<'f> {
         let (floor, ceiling) = (sizing.floor.0, sizing.ceiling.0);
         let (low, high) = (u32::from(low.0 / 10), u32::from(high.0 / 10));
         self.against(low < high, Kind::Main, ["low", "high"], low, "below high, which is ", high);
-        self.against(floor <= ceiling, Kind::Sizing, ["floor", "ceiling"], floor, "at most ceiling, which is ", ceiling);
+        self.against(
+            floor <= ceiling,
+            Kind::Sizing,
+            ["floor", "ceiling"],
+            floor,
+            "at most ceiling, which is ",
+            ceiling,
+        );
         let Some(max) = sizing.max.map(|max| max.0) else { return };
         self.against(max >= floor, Kind::Sizing, ["max", "floor"], max, "at least floor, which is ", floor);
         self.against(max <= ceiling, Kind::Sizing, ["max", "ceiling"], max, "at most ceiling, which is ", ceiling);

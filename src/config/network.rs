@@ -84,7 +84,9 @@ mod tests {
             assert_eq!(network.to_string(), shown);
             assert_eq!(Network::parse(shown), Some(network));
         }
-        for text in ["", "/", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/+8", "10.0.0.0/8/8", "10.0.0", "fd00::/129", "lan", " ::1"] {
+        for text in
+            ["", "/", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/+8", "10.0.0.0/8/8", "10.0.0", "fd00::/129", "lan", " ::1"]
+        {
             assert_eq!(Network::parse(text), None, "{text}");
         }
     }

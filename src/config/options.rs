@@ -86,7 +86,11 @@ pub(super) static OPTIONS: [Row; COUNT_OF_OPTIONS] = {
             "flushes_per_hour",
             Number(Form::Number(&COUNT, 0..=FLUSHES_REMEMBERED as u32), |d, v| d.config.flushes_per_hour = v as u8),
         ),
-        row(Main, "flush_gain", Number(Form::Number(&SECONDS, 0..=3600), |d, v| d.config.flush_gain = Millis(v.into()))),
+        row(
+            Main,
+            "flush_gain",
+            Number(Form::Number(&SECONDS, 0..=3600), |d, v| d.config.flush_gain = Millis(v.into())),
+        ),
         row(Sizing, "max", Number(Form::AutoOr(ENTRIES), |d, v| d.config.sizing.max = fixed(v))),
         row(
             Sizing,
@@ -106,7 +110,9 @@ pub(super) static OPTIONS: [Row; COUNT_OF_OPTIONS] = {
         row(
             Protect,
             "mark",
-            Text("a mark as 0x10 or 0x10/0xff, its bits within the mask", |d, v| put(&mut d.rule()?.mark, value::mark(v))),
+            Text("a mark as 0x10 or 0x10/0xff, its bits within the mask", |d, v| {
+                put(&mut d.rule()?.mark, value::mark(v))
+            }),
         ),
     ]
 };

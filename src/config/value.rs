@@ -70,7 +70,8 @@ impl Form {
             _ => unit.suffixes.iter().find(|(s, _)| *s == suffix)?.1,
         };
         let value = number.parse::<u32>().ok()?.checked_mul(worth)?;
-        let inside = value >= range.start().saturating_mul(unit.plain) && value <= range.end().saturating_mul(unit.plain);
+        let inside =
+            value >= range.start().saturating_mul(unit.plain) && value <= range.end().saturating_mul(unit.plain);
         inside.then_some(value)
     }
 }
@@ -161,7 +162,10 @@ mod tests {
         }
         assert_eq!(hold.to_string(), "seconds from 0 to 600 (or as 500ms, 2m)");
         let high = Form::Number(&PERCENT, 10..=99);
-        assert_eq!([high.read("85"), high.read("85%"), high.read("850"), high.read("9")], [Some(850), Some(850), None, None]);
+        assert_eq!(
+            [high.read("85"), high.read("85%"), high.read("850"), high.read("9")],
+            [Some(850), Some(850), None, None]
+        );
         assert_eq!(high.to_string(), "a percentage from 10 to 99");
         let reserve = Form::Number(&MEGABYTES, 0..=4096);
         assert_eq!([reserve.read("8"), reserve.read("8M"), reserve.read("512K")], [Some(8192), Some(8192), Some(512)]);
@@ -170,13 +174,19 @@ mod tests {
     #[test]
     fn automatic_or_a_number() {
         let max = Form::AutoOr(128..=1000);
-        assert_eq!([max.read("auto"), max.read("128"), max.read("0"), max.read("Auto")], [Some(0), Some(128), None, None]);
+        assert_eq!(
+            [max.read("auto"), max.read("128"), max.read("0"), max.read("Auto")],
+            [Some(0), Some(128), None, None]
+        );
         assert_eq!(max.to_string(), "auto or a number from 128 to 1000");
     }
 
     #[test]
     fn protocols_and_marks() {
-        assert_eq!([protocol("tcp"), protocol("UDP"), protocol("47"), protocol("0")], [Some(6), Some(17), Some(47), Some(0)]);
+        assert_eq!(
+            [protocol("tcp"), protocol("UDP"), protocol("47"), protocol("0")],
+            [Some(6), Some(17), Some(47), Some(0)]
+        );
         assert_eq!([protocol("256"), protocol("any"), protocol("")], [None; 3]);
         for (name, _) in PROTOCOLS {
             assert!(PROTOCOL_ALLOWED.contains(name));

@@ -23,6 +23,14 @@ impl Json {
     pub fn get(&self, name: &str) -> Option<&Self> {
         if let Json::Object(members) = self { members.get(name) } else { None }
     }
+    /// The first member of that name, however deep.
+    pub fn find(&self, name: &str) -> Option<&Self> {
+        match self {
+            Json::Object(members) => members.get(name).or_else(|| members.values().find_map(|v| v.find(name))),
+            Json::List(items) => items.iter().find_map(|v| v.find(name)),
+            _ => None,
+        }
+    }
     pub fn number(&self) -> Option<f64> {
         if let Json::Number(n) = self { Some(*n) } else { None }
     }
@@ -114,6 +122,7 @@ mod tests {
         assert_eq!(rows[0].get("key").and_then(Json::text), Some("fd00::/64"));
         assert_eq!(rows[0].get("share").and_then(Json::number), Some(1234.0));
         assert_eq!(rows[1].get("share").and_then(Json::number), Some(-0.5));
+        assert_eq!(json.find("share").and_then(Json::number), Some(1234.0));
         assert_eq!(json.get("none"), Some(&Json::Word("null".into())));
     }
 

@@ -86,7 +86,7 @@ pub fn rows(host: &mut Host, program: &Path) -> Outcome<Vec<Row>> {
 /// `allocations` of `status --json`: asked of the allocator since the loop began.
 fn allocations(warden: &Warden) -> Outcome<u64> {
     let status = warden.status()?;
-    let number = status.get("allocations").and_then(Json::number);
+    let number = status.find("allocations").and_then(Json::number);
     let number = number.ok_or("status --json has no number `allocations`: is it the build that counts?")?;
     Ok(number as u64)
 }

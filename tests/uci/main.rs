@@ -3,6 +3,6 @@
 #![cfg(all(target_arch = "x86_64", target_os = "linux", target_env = "gnu"))]
 
 mod model;
-mod real;
 mod reading;
+mod real;
 mod texts;

@@ -95,7 +95,8 @@ fn lines() -> impl Strategy<Value = Vec<u8>> {
     let section = (one_of(texts::CONFIG), one_of(texts::KINDS), one_of(texts::NAMES));
     let option = (one_of(texts::OPTION), one_of(texts::NAMES), one_of(texts::VALUES));
     let line = prop_oneof![1 => section, 3 => option];
-    let line = (line, one_of(texts::ENDS)).prop_map(|((verb, first, second), end)| format!("{verb} {first} {second}{end}"));
+    let line =
+        (line, one_of(texts::ENDS)).prop_map(|((verb, first, second), end)| format!("{verb} {first} {second}{end}"));
     let slip = (any::<prop::sample::Index>(), prop::sample::select(&b" \t\r\n'\"\\;#a_-\x0b\xff"[..]));
     (prop::collection::vec(line, 0..12), prop::option::weighted(0.3, slip)).prop_map(|(lines, slip)| {
         let mut text = format!("config start\n{}", lines.concat()).into_bytes();

@@ -99,8 +99,40 @@ pub const STRICTER: &[(&str, Flaw)] = &[
 ];
 
 pub const TOKENS: [&str; 34] = [
-    " ", " ", " ", "\n", "\n", "\n", "\t", "\r\n", "\x0b", "'", "'", "\"", "\"", "\\", "\\\n", ";", " ; ", "#", "config ",
-    "config a b\n", "c ", "option ", "option x ", "\no y ", "list ", "\nl x ", "package ", "p", "a", "b", "x", "''", "'x'", "85",
+    " ",
+    " ",
+    " ",
+    "\n",
+    "\n",
+    "\n",
+    "\t",
+    "\r\n",
+    "\x0b",
+    "'",
+    "'",
+    "\"",
+    "\"",
+    "\\",
+    "\\\n",
+    ";",
+    " ; ",
+    "#",
+    "config ",
+    "config a b\n",
+    "c ",
+    "option ",
+    "option x ",
+    "\no y ",
+    "list ",
+    "\nl x ",
+    "package ",
+    "p",
+    "a",
+    "b",
+    "x",
+    "''",
+    "'x'",
+    "85",
 ];
 
 pub const CONFIG: &[&str] = &["config", "config", "c"];
@@ -108,6 +140,20 @@ pub const OPTION: &[&str] = &["option", "option", "o", "list", "l", "\tlist"];
 pub const KINDS: &[&str] = &["a", "a", "'a'", "\\a", "\"a\"''", "wifi-iface"];
 pub const NAMES: &[&str] = &["b", "'c'", "\"d\"", "x_1", "'e'f", "\\g", "h\\\ni", "85"];
 pub const VALUES: &[&str] = &[
-    "a", "''", "", "8'5'", "'a b'", "\"a\\\"b\"", "a\\ b", "'two\nlines'", "# c", "a-b", "\"'\"", "'\"'", "\"\\\n\"", "a#", "\\#",
+    "a",
+    "''",
+    "",
+    "8'5'",
+    "'a b'",
+    "\"a\\\"b\"",
+    "a\\ b",
+    "'two\nlines'",
+    "# c",
+    "a-b",
+    "\"'\"",
+    "'\"'",
+    "\"\\\n\"",
+    "a#",
+    "\\#",
 ];
 pub const ENDS: &[&str] = &["\n", "\n", "\n", "\n", "\n", "\n", "\r\n", " \n", "\t# c\n", "'';\n", "'' ; ", "\n\n#\n"];

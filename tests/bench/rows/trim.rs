@@ -51,7 +51,7 @@ pub fn rows(host: &mut Host, options: &Options) -> Outcome<Vec<Row>> {
     timed(&mut warden.call(&["trim"]))?;
     let took = start.elapsed();
     expect_count("after ctwarden trim through the daemon", LOW, SLACK)?;
-    let own_word = warden.status()?.get("longest_blind_us").and_then(Json::number).unwrap_or(f64::NAN);
+    let own_word = warden.status()?.find("longest_blind_us").and_then(Json::number).unwrap_or(f64::NAN);
     daemon.end(Signal::SIGTERM)?;
     let text = fs::read_to_string(&trace).map_err(|e| format!("{}: {e}", trace.display()))?;
     let (looks, longest) = longest_gap(&text).ok_or("strace saw no looks at /dev/kmsg")?;
