@@ -19,7 +19,7 @@ use crate::detect::{Look, Table};
 use crate::event::Event;
 use crate::guard::Guard;
 use crate::observe::kmsg::Record;
-use crate::observe::logwindow::{Heard, LogWindow};
+use crate::observe::logwindow::{LogCounts, LogWindow};
 use crate::observe::memory::EntryCost;
 use crate::rung::Rung;
 use crate::sizing;
@@ -45,7 +45,7 @@ pub struct Replay<'c> {
     available: Kib,
     netlink: bool,
     drops: Option<u32>,
-    news: (u32, u32),
+    told: LogCounts,
     pending: Option<(Decision, Entries, Entries)>,
     grown: Option<(Entries, Entries)>,
 }
@@ -65,7 +65,7 @@ impl<'c> Replay<'c> {
             available: Kib(0),
             netlink: true,
             drops: None,
-            news: (0, 0),
+            told: LogCounts::default(),
             pending: None,
             grown: None,
         }
@@ -110,11 +110,7 @@ impl<'c> Replay<'c> {
             "blind" => self.look(None, None, report),
             "kmsg" => {
                 let record = Record::parse(rest.as_bytes()).map_err(|_| fault("a record of /dev/kmsg"))?;
-                match self.window.feed(&record) {
-                    Heard::Refusal => self.news.0 += 1,
-                    Heard::ExpectationFull => self.news.1 += 1,
-                    _ => {}
-                }
+                self.window.feed(&record);
             }
             _ => return Err(fault("max, memory, netlink, count, blind or kmsg")),
         }
@@ -136,8 +132,15 @@ impl<'c> Replay<'c> {
             let outcome = Outcome { action: decision.action, before, after, took: Millis(0), done };
             self.guard.outcome(now, &outcome, &settings);
         }
-        let (logged, expectations) = core::mem::take(&mut self.news);
-        let look = Look { at: now, table, dropped, logged, expectations };
+        let (heard, told) = (*self.window.since(), core::mem::replace(&mut self.told, *self.window.since()));
+        let look = Look {
+            at: now,
+            table,
+            dropped,
+            logged: heard.refusals - told.refusals,
+            suppressed: heard.suppressed.saturating_sub(told.suppressed),
+            expectations: heard.expectations - told.expectations,
+        };
         let means = self.means();
         let decision = self.guard.turn(&look, &means, &settings, &mut |event| report(now, event));
         if let Some(decision) = decision {

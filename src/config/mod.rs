@@ -21,7 +21,7 @@ use crate::detect::Marks;
 use crate::entry::Entry;
 use crate::rung::Rung::{self, Flush, Grow, Trim};
 use crate::sizing::Policy;
-use crate::units::{Entries, Kib, Millis, Permille};
+use crate::units::{Millis, Permille};
 use heapless::Vec;
 
 /// Most `protect` sections. One more is a fault.
@@ -55,12 +55,6 @@ pub struct Config {
     pub protect: Vec<Protect, PROTECTS>,
 }
 
-/// A full table may take 1/12 of the RAM. With 384 bytes an entry that is 12,000 entries on a 64 MB router (58 MB seen by
-/// Linux; its kernel's own default: 7,400) and 53,000 on one of 256 MB (243 MB; default 15,360), where 85 MB of radio
-/// buffers still leave 34,000. An offloaded entry takes up to 896 bytes, so that even a table full of these leaves the small
-/// router four fifths of its memory.
-const RAM_PERCENT: Permille = Permille(80);
-
 impl Default for Config {
     fn default() -> Self {
         Config {
@@ -72,15 +66,7 @@ impl Default for Config {
             hold: Millis::seconds(10),
             flushes_per_hour: 4,
             flush_gain: Millis::seconds(60),
-            sizing: Policy {
-                max: None,
-                ram_percent: RAM_PERCENT,
-                reserve: Kib(8 * 1024),
-                floor: Entries(4096),
-                ceiling: Entries(1 << 20),
-                buckets: None,
-                enforce: false,
-            },
+            sizing: Policy::DEFAULT,
             protect: Vec::new(),
         }
     }

@@ -198,7 +198,14 @@ impl Daemon {
         if slow {
             self.last_slow = Some(now);
         }
-        Look { at: now, table, dropped, logged: news.refusals, expectations: news.expectations }
+        Look {
+            at: now,
+            table,
+            dropped,
+            logged: news.refusals,
+            suppressed: news.suppressed,
+            expectations: news.expectations,
+        }
     }
 
     fn table_appeared(&mut self, table: Table) {

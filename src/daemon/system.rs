@@ -1,7 +1,7 @@
 //! The machine and the settings of its table: what is read for sizing, and what is written, by way of the journal.
 
 use super::kernel::counters::Counters;
-use super::root::{BOARD_NAME, BUCKETS, MAX, MEMINFO, Names, Root, SLABINFO};
+use super::root::{ARCH, BOARD_NAME, BUCKETS, MAX, MEMINFO, Names, Root, SLABINFO};
 use super::statefile::StateFile;
 use ctwarden::event::Event;
 use ctwarden::journal::{Journal, Owner, Setting};
@@ -44,15 +44,23 @@ pub fn machine(root: &Root, board: Option<&str>) -> Machine {
         mem_total: memory.total,
         mem_available: memory.available,
         cost: entry_cost(root),
-        pointer: kernel_pointer(),
+        pointer: kernel_pointer(root),
         board,
     }
 }
 
-/// Bytes of a kernel pointer: a 32-bit program may run on a 64-bit kernel.
-fn kernel_pointer() -> u32 {
-    let wide = nix::sys::utsname::uname().is_ok_and(|u| u.machine().to_string_lossy().contains("64"));
-    if wide { 8 } else { size_of::<usize>() as u32 }
+/// Bytes of a kernel pointer: a 32-bit program may run on a 64-bit kernel. The file is there since Linux 6.1; before
+/// that uname says it, which under a fake root would speak of the wrong machine.
+fn kernel_pointer(root: &Root) -> u32 {
+    let mut room = [0; 64];
+    let wide = match root.read(ARCH, &mut room) {
+        Ok(arch) => arch.windows(2).any(|w| w == b"64"),
+        Err(_) if root.is_real() => {
+            nix::sys::utsname::uname().is_ok_and(|u| u.machine().to_string_lossy().contains("64"))
+        }
+        Err(_) => false,
+    };
+    if wide { 8 } else { 4 }
 }
 
 /// The limits in force.

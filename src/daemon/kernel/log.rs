@@ -27,7 +27,10 @@ pub struct Log {
 /// What came since the last look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct News {
+    /// Our own lines: evidence of now.
     pub refusals: u32,
+    /// Lines that the kernel says it held back: the past, and at most ours. No evidence, but they count.
+    pub suppressed: u32,
     pub expectations: u32,
 }
 
@@ -87,7 +90,8 @@ impl Log {
         let (now, told) = (*self.window.since(), self.told);
         self.told = now;
         News {
-            refusals: (now.refusals - told.refusals).saturating_add(now.suppressed - told.suppressed),
+            refusals: now.refusals - told.refusals,
+            suppressed: now.suppressed.saturating_sub(told.suppressed),
             expectations: now.expectations - told.expectations,
         }
     }
