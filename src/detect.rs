@@ -78,8 +78,10 @@ pub struct Look {
     pub table: Option<Table>,
     /// Packets refused since the look before, from the `drop` column; `None` where it is missing or was not read now.
     pub dropped: Option<u32>,
-    /// The kernel's lines about a full table since the look before, with what it says it suppressed.
+    /// The kernel's lines about a full table since the look before.
     pub logged: u32,
+    /// Lines that it says it held back before these: they count, but speak of the past.
+    pub suppressed: u32,
     /// Lines about a full *expectation* table: refusals of another kind.
     pub expectations: u32,
 }
@@ -229,7 +231,7 @@ impl Detector {
     fn weigh_refusals(&mut self, look: &Look, table: Table, marks: &Marks) {
         let now = look.at;
         self.exact |= look.dropped.is_some();
-        let told = look.dropped.unwrap_or(0).max(if look.dropped.is_some() { 0 } else { look.logged });
+        let told = look.dropped.unwrap_or(if self.exact { 0 } else { look.logged.saturating_add(look.suppressed) });
         let at_limit = table.max.0 != 0 && table.count >= table.max;
         let refusing = told > 0 || look.logged > 0 || at_limit;
         self.evidence.refused = self.evidence.refused.saturating_add(told);

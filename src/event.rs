@@ -3,9 +3,11 @@
 use crate::decide::ladder::{Action, Decision, Refusal};
 use crate::decide::trim::Steps;
 use crate::detect::{Evidence, Verdict};
+use crate::journal::Void;
 use crate::rung::Rung;
-use crate::units::{Entries, Millis};
+use crate::units::{Entries, Millis, Permille};
 use core::fmt;
+use core::net::IpAddr;
 
 /// How loud it is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,8 +39,20 @@ pub enum Event {
     FlushRefused { why: Refusal },
     /// The table was sized.
     Sized { name: &'static str, from: Entries, to: Entries },
+    /// With `dry_run`: it would have been.
+    WouldSize { name: &'static str, from: Entries, to: Entries },
+    /// Who held most of it when relief began.
+    HeldBy { who: IpAddr, share: Permille },
+    /// The journal of a former run does not count.
+    JournalVoid { why: Void },
+    /// A new config is in force.
+    Reloaded,
+    /// On request: how things are.
+    Status { evidence: Evidence },
     /// A value is not the one written: somebody else's now.
     LeftAlone { name: &'static str, ours: Entries, found: Entries },
+    /// A setting could not be written.
+    NotWritten { name: &'static str, errno: i32 },
     /// A value was put back.
     PutBack { name: &'static str, to: Entries },
     /// The value fell back to what it was before us (a module reload): it is written again.
@@ -81,9 +95,11 @@ impl Event {
                 Verdict::Calm => Level::Info,
             },
             Event::Flushed { .. } | Event::FlushRefused { .. } | Event::Skipped { .. } => Level::Warn,
-            Event::LogUnreadable { .. } | Event::TableVanished | Event::LeftAlone { .. } | Event::LogOverrun => {
-                Level::Warn
-            }
+            Event::NotWritten { .. }
+            | Event::LogUnreadable { .. }
+            | Event::TableVanished
+            | Event::LeftAlone { .. }
+            | Event::LogOverrun => Level::Warn,
             Event::Decided { decision: Decision { action: Action::Flush, .. }, .. } => Level::Warn,
             // During a long attack trims come many times a second: the verdict tells that it is going on.
             Event::Decided { dry: false, .. } => Level::Debug,
@@ -155,8 +171,29 @@ impl fmt::Display for Event {
             Event::Skipped { rung, why } => write!(f, "{} is skipped: {why}", rung.name()),
             Event::FlushRefused { why } => write!(f, "no flush: {why}"),
             Event::Sized { name, from, to } => write!(f, "{name} set from {from} to {to}"),
+            Event::WouldSize { name, from, to } => write!(f, "dry run, would set {name} from {from} to {to}"),
+            Event::HeldBy { who, share } => write!(f, "most of it is held by {who}: {share}"),
+            Event::JournalVoid { why } => match why {
+                Void::Damaged => f.write_str("the journal is damaged and does not count; settings stay as they are"),
+                Void::Version(v) => write!(f, "the journal is of version {v}, which this ctwarden does not read"),
+                Void::Rebooted => f.write_str("the journal is of an earlier boot: nothing to undo"),
+            },
+            Event::Reloaded => f.write_str("config reloaded"),
+            Event::Status { evidence: e } => {
+                write!(
+                    f,
+                    "status: {}, {} of {} entries ({})",
+                    e.verdict,
+                    e.table.count,
+                    e.table.max,
+                    e.table.occupancy()
+                )
+            }
             Event::LeftAlone { name, ours, found } => {
                 write!(f, "{name} is {found}, not our {ours}: somebody changed it, left alone")
+            }
+            Event::NotWritten { name, errno } => {
+                write!(f, "{name} cannot be written (errno {errno}); only root in the initial network namespace may")
             }
             Event::PutBack { name, to } => write!(f, "{name} put back to {to}"),
             Event::FellBack { name, found } => {

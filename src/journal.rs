@@ -133,7 +133,9 @@ impl Journal {
         let slot = self.slot(setting);
         match slot {
             // An operator's value in between becomes what we go back to.
-            Some(c) if c.owner(found) == Owner::Another => *slot = Some(Change { before: found, ours: found, next: Some(next) }),
+            Some(c) if c.owner(found) == Owner::Another => {
+                *slot = Some(Change { before: found, ours: found, next: Some(next) })
+            }
             Some(c) => c.next = Some(next),
             None => *slot = Some(Change { before: found, ours: found, next: Some(next) }),
         }
@@ -191,7 +193,10 @@ mod tests {
         let mut j = Journal::new(BOOT);
         j.intend(Setting::Max, Entries(100), Entries(200));
         let c = *j.change(Setting::Max).unwrap();
-        assert_eq!((c.owner(Entries(100)), c.owner(Entries(200)), c.owner(Entries(300))), (Owner::Before, Owner::Us, Owner::Another));
+        assert_eq!(
+            (c.owner(Entries(100)), c.owner(Entries(200)), c.owner(Entries(300))),
+            (Owner::Before, Owner::Us, Owner::Another)
+        );
         j.applied(Setting::Max, Entries(200));
         j.intend(Setting::Max, Entries(200), Entries(250));
         let c = *j.change(Setting::Max).unwrap();

@@ -10,6 +10,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod board;
 pub mod config;
 pub mod decide;
 pub mod detect;
@@ -19,6 +20,8 @@ pub mod guard;
 pub mod incident;
 pub mod journal;
 pub mod observe;
+pub mod protocol;
+pub mod replay;
 pub mod rung;
 pub mod sizing;
 pub mod units;

@@ -16,10 +16,12 @@ pub use network::Network;
 pub use options::BUILT;
 pub use protect::{Mark, NAME, Protect};
 
+use crate::decide::ladder::Settings;
+use crate::detect::Marks;
 use crate::entry::Entry;
 use crate::rung::Rung::{self, Flush, Grow, Trim};
 use crate::sizing::Policy;
-use crate::units::{Entries, Kib, Millis, Permille};
+use crate::units::{Millis, Permille};
 use heapless::Vec;
 
 /// Most `protect` sections. One more is a fault.
@@ -53,12 +55,6 @@ pub struct Config {
     pub protect: Vec<Protect, PROTECTS>,
 }
 
-/// A full table may take 1/12 of the RAM. With 384 bytes an entry that is 12,000 entries on a 64 MB router (58 MB seen by
-/// Linux; its kernel's own default: 7,400) and 53,000 on one of 256 MB (243 MB; default 15,360), where 85 MB of radio
-/// buffers still leave 34,000. An offloaded entry takes up to 896 bytes, so that even a table full of these leaves the small
-/// router four fifths of its memory.
-const RAM_PERCENT: Permille = Permille(80);
-
 impl Default for Config {
     fn default() -> Self {
         Config {
@@ -70,15 +66,7 @@ impl Default for Config {
             hold: Millis::seconds(10),
             flushes_per_hour: 4,
             flush_gain: Millis::seconds(60),
-            sizing: Policy {
-                max: None,
-                ram_percent: RAM_PERCENT,
-                reserve: Kib(8 * 1024),
-                floor: Entries(4096),
-                ceiling: Entries(1 << 20),
-                buckets: None,
-                enforce: false,
-            },
+            sizing: Policy::DEFAULT,
             protect: Vec::new(),
         }
     }
@@ -99,6 +87,16 @@ impl Config {
     /// The number of faults; each was handed to `faults`, in the order of lines but for those that only show at the end.
     pub fn parse(text: &[u8], file: &str, faults: &mut dyn FnMut(&Fault<'_>)) -> Result<Config, Faulty> {
         Draft::new(file, faults).read(text)
+    }
+
+    /// What of it the ladder and the detector go by.
+    pub fn settings(&self) -> Settings {
+        Settings {
+            ladder: self.ladder.clone(),
+            marks: Marks { high: self.high, low: self.low, hold: self.hold },
+            flushes_per_hour: self.flushes_per_hour,
+            flush_gain: self.flush_gain,
+        }
     }
 
     /// Whether `entry` must never be evicted.

@@ -93,7 +93,8 @@ impl LogWindow {
         Self { namespace, start: u64::MAX, before: NOTHING, since: NOTHING, next: None, own: None, pending: None }
     }
 
-    /// From here on lines are evidence: what was fed so far is old news, the next record is not.
+    /// From here on lines are evidence: what was fed so far is old news, the next record is not. With nothing fed (the log was
+    /// opened at its end) all that comes is evidence.
     pub fn start(&mut self) {
         self.mark_start(self.next.unwrap_or(0));
     }

@@ -4,7 +4,7 @@ use super::text::{decimal, decimal32, fields, lines};
 use crate::units::Kib;
 
 /// Memory of the machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Default, Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Memory {
     /// What the kernel manages: RAM less what firmware and kernel image took.
     pub total: Kib,
@@ -56,7 +56,7 @@ impl Memory {
 }
 
 /// What one entry takes of memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(serde::Serialize, Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EntryCost {
     /// Bytes: the slab object and its extensions. An offloaded flow takes 320…512 more.
     pub bytes: u32,

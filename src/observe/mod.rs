@@ -4,11 +4,15 @@
 //! [`memory`] when room is to be made, [`timeouts`] and [`census`] when it matters who holds the table.
 //! [`lines`] and [`proctext`] serve kernels that have no ctnetlink.
 
+pub mod census;
 pub mod counters;
+pub mod keys;
 pub mod kmsg;
 pub mod lines;
 pub mod logwindow;
 pub mod memory;
 pub mod proctext;
+pub mod sketch;
+pub mod tally;
 mod text;
 pub mod timeouts;

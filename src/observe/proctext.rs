@@ -5,8 +5,8 @@
 //! └ not in ip_conntrack      └ not for offloaded flows; state only for TCP, SCTP, DCCP
 //! ```
 //!
-//! For kernels without ctnetlink: a census can be read so, but nothing deleted, since there is neither id nor tuple. The kernel says [OFFLOAD] in the
-//! place of [ASSURED]. Words that are not known here (accounting, security context, vendors' additions) are passed over.
+//! For kernels without ctnetlink: a census can be read so, but nothing deleted, since there is neither id nor tuple. The kernel says `[OFFLOAD]` in the
+//! place of `[ASSURED]`. Words that are not known here (accounting, security context, vendors' additions) are passed over.
 
 use super::text::{decimal, decimal32, fields};
 use crate::entry::{Entry, TcpState, protocol, status};
