@@ -116,6 +116,7 @@ impl Attacker<'_> {
         };
         self.send(src, dst, body, &flow.to_be_bytes());
         let counted = self.gauges.is_counting();
+        self.gauges.hog_all.add(1);
         if counted {
             self.gauges.hog_tried.add(1);
         }

@@ -24,6 +24,8 @@ pub struct Gauges {
     /// The attackers' own: SYNs or first datagrams sent, and answered within half a second.
     pub hog_tried: Count,
     pub hog_answered: Count,
+    /// All they began, the uncounted ones at the end as well: for the screen.
+    pub hog_all: Count,
     /// Long-lived, idle, download and loop flows lost.
     pub lost: Count,
     /// Bytes the download brought.
