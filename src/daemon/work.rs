@@ -215,6 +215,7 @@ impl Work {
                 self.room.census.top_sources(n).for_each(|r| add(TopKey::Source(r.key.address()), r.tally, r.at_most))
             }
             By::Prefix => self
+                .room
                 .census
                 .top_prefixes(n)
                 .for_each(|r| add(TopKey::Prefix(r.key.address(), r.key.bits()), r.tally, r.at_most)),
