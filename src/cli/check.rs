@@ -8,11 +8,14 @@ use ctwarden::config::{Config, Fault, SHIPPED};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
+use std::sync::Mutex;
 
 /// A longer file is refused: it is not a config.
 const MOST_BYTES: usize = 32 * 1024;
 /// The name under which the built-in config reports faults.
 const BUILT_IN: &str = "(built-in config)";
+/// The config's text while it is read. Not on the stack: see [`super::text::print_json`].
+static TEXT: Mutex<[u8; MOST_BYTES]> = Mutex::new([0; MOST_BYTES]);
 
 /// Why there is no config.
 pub enum Unusable {
@@ -21,18 +24,14 @@ pub enum Unusable {
     TooLong,
 }
 
-/// Reads the config and gives every fault to `fault`. `room` is where its text goes.
-pub fn load(
-    place: &Place,
-    file: Option<&str>,
-    room: &mut [u8],
-    fault: &mut dyn FnMut(&Fault<'_>),
-) -> Result<Config, Unusable> {
+/// Reads the config and gives every fault to `fault`.
+pub fn load(place: &Place, file: Option<&str>, fault: &mut dyn FnMut(&Fault<'_>)) -> Result<Config, Unusable> {
+    let mut room = TEXT.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let usual = place.root.path(&[CONFIG]);
     let named = file.or(place.config.as_deref());
     let path = named.unwrap_or(&usual);
     let (text, name) = match open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()) {
-        Ok(fd) => (read_all(&fd, room).map_err(Unusable::Unreadable)?, path),
+        Ok(fd) => (read_all(&fd, &mut *room).map_err(Unusable::Unreadable)?, path),
         Err(Errno::ENOENT) if named.is_none() => (SHIPPED.as_bytes(), BUILT_IN),
         Err(e) => return Err(Unusable::Unreadable(e)),
     };
@@ -44,8 +43,7 @@ pub fn load(
 
 /// Reads the config; every fault becomes a line on standard error.
 pub fn load_or_complain(place: &Place, file: Option<&str>) -> Option<Config> {
-    let mut room = [0; MOST_BYTES];
-    let loaded = load(place, file, &mut room, &mut |fault| complain(format_args!("{fault}")));
+    let loaded = load(place, file, &mut |fault| complain(format_args!("{fault}")));
     let named = file.or(place.config.as_deref()).unwrap_or("/etc/config/ctwarden");
     match loaded {
         Ok(config) => return Some(config),
@@ -57,9 +55,8 @@ pub fn load_or_complain(place: &Place, file: Option<&str>) -> Option<Config> {
 }
 
 pub fn run(place: &Place, file: Option<&str>) -> Exit {
-    let mut room = [0; MOST_BYTES];
     let named = file.or(place.config.as_deref()).unwrap_or("/etc/config/ctwarden");
-    match load(place, file, &mut room, &mut |fault| print(format_args!("{fault}"))) {
+    match load(place, file, &mut |fault| print(format_args!("{fault}"))) {
         Ok(_) => {
             print(format_args!("{named}: no fault"));
             return Exit::Done;

@@ -4,7 +4,7 @@ use crate::daemon::act::{self, Trim, TrimStep};
 use crate::daemon::kernel::counters::Counters;
 use crate::daemon::kernel::reader::Progress;
 use crate::daemon::root::Root;
-use crate::daemon::work::{self, Purpose};
+use crate::daemon::work::{Purpose, Work};
 use ctwarden::config::Config;
 use ctwarden::protocol::{By, Done, Selection, Top};
 use ctwarden::units::Millis;
@@ -17,8 +17,7 @@ fn has_no_ctnetlink(e: Errno) -> bool {
 }
 
 pub fn top(root: &Root, by: By, rows: u8, exact: bool) -> Result<Top, Errno> {
-    let mut work = work::take();
-    work.start(root);
+    let mut work = Work::new(root);
     let count = Counters::new().count(root).ok_or(Errno::ENOENT)?;
     work.read_timeouts(root);
     let config = Config::default();
@@ -40,8 +39,7 @@ pub fn top(root: &Root, by: By, rows: u8, exact: bool) -> Result<Top, Errno> {
 
 pub fn trim(root: &Root, config: &Config, selection: Selection) -> Result<Done, Errno> {
     let began = Instant::now();
-    let mut work = work::take();
-    work.start(root);
+    let mut work = Work::new(root);
     let mut counters = Counters::new();
     let before = counters.count(root).ok_or(Errno::ENOENT)?;
     let dry = config.dry_run;
@@ -66,8 +64,7 @@ pub fn trim(root: &Root, config: &Config, selection: Selection) -> Result<Done, 
 
 pub fn flush(root: &Root, config: &Config) -> Result<Done, Errno> {
     let began = Instant::now();
-    let mut work = work::take();
-    work.start(root);
+    let mut work = Work::new(root);
     let mut counters = Counters::new();
     let before = counters.count(root).ok_or(Errno::ENOENT)?;
     let dry = config.dry_run;

@@ -5,10 +5,10 @@ use super::check::load_or_complain;
 use super::exit::Exit;
 use super::text::complain;
 use crate::daemon::control::Control;
+use crate::daemon::report;
 use crate::daemon::run::Daemon;
 use crate::daemon::signals::Signals;
 use crate::daemon::statefile::{StateFault, StateFile};
-use crate::daemon::{report, work};
 
 pub fn run(place: Place, dry_run: bool, debug: bool) -> Exit {
     let Some(mut config) = load_or_complain(&place, None) else { return Exit::Fault };
@@ -47,7 +47,7 @@ pub fn run(place: Place, dry_run: bool, debug: bool) -> Exit {
         }
     };
     report::start(debug);
-    let daemon = Daemon::new(place.root.clone(), config, state, control, work::take());
+    let daemon = Daemon::new(place.root.clone(), config, state, control);
     daemon.run(&signals, || {
         let config = load_or_complain(&place, None);
         match config {

@@ -70,7 +70,7 @@ impl Trim {
         }
         self.interrupted |= self.pass.interrupted();
         let Purpose::Sample { culprits } = self.pass.purpose else {
-            return Ok(TrimStep::Done(work.plan.taken()));
+            return Ok(TrimStep::Done(work.plan().taken()));
         };
         if culprits {
             self.culprits = Some(work.culprits());
@@ -80,9 +80,9 @@ impl Trim {
         let near = table.max.part(Permille(config.high.0.saturating_sub(NEAR.0)));
         work.make_plan(Goal { count: table.count, low: table.max.part(config.low), near });
         if self.dry {
-            return Ok(TrimStep::Done(work.plan.expected));
+            return Ok(TrimStep::Done(work.plan().expected));
         }
-        if work.plan.expected == [0; 5] {
+        if work.plan().expected == [0; 5] {
             return Ok(TrimStep::Done([0; 5]));
         }
         let evict = work.begin(Purpose::Evict(Selection::Level), root, table.count)?;

@@ -124,7 +124,7 @@ impl Daemon {
         }
         match result {
             Ok(steps) => {
-                let level = self.work.plan.level.filter(|_| selection == Selection::Level);
+                let level = self.work.plan().level.filter(|_| selection == Selection::Level);
                 let steps = if selection == Selection::Level { steps } else { [0; 5] };
                 if !dry {
                     tell(Event::Trimmed { before, after, steps, level, took, interrupted });

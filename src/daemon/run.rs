@@ -24,7 +24,6 @@ use ctwarden::sizing;
 use ctwarden::units::{Entries, Millis};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use std::sync::MutexGuard;
 use std::time::{Duration, Instant};
 
 /// Work goes on for so long before the log is looked at again.
@@ -44,7 +43,7 @@ pub struct Daemon {
     state: StateFile,
     pub(super) control: Control,
     cost: EntryCost,
-    pub(super) work: MutexGuard<'static, Work>,
+    pub(super) work: Work,
     pub(super) job: Option<Job>,
     pub(super) waiting: heapless::Deque<(Asker, Request), CONNECTIONS>,
     next_look: Millis,
@@ -58,18 +57,13 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    pub fn new(
-        root: Root,
-        config: Config,
-        mut state: StateFile,
-        control: Control,
-        work: MutexGuard<'static, Work>,
-    ) -> Self {
+    pub fn new(root: Root, config: Config, mut state: StateFile, control: Control) -> Self {
         let journal = state.load(&root);
         Self {
             settings: config.settings(),
             log: Log::new(&root),
             cost: system::entry_cost(&root),
+            work: Work::new(&root),
             root,
             config,
             started: Instant::now(),
@@ -78,7 +72,6 @@ impl Daemon {
             journal,
             state,
             control,
-            work,
             job: None,
             waiting: heapless::Deque::new(),
             next_look: Millis(0),
@@ -100,7 +93,6 @@ impl Daemon {
         if let Some(why) = self.state.void {
             tell(Event::JournalVoid { why });
         }
-        self.work.start(&self.root);
         self.log.start(&self.root, &mut tell);
         crate::allocations::mark();
         while !signals.stop() {

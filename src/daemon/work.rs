@@ -20,12 +20,22 @@ use std::sync::{Mutex, MutexGuard};
 /// Entries that a sampled census reads: as many as a trim's sample.
 pub const SAMPLE: u32 = ctwarden::decide::sample::ROWS as u32;
 
-/// The memory of all passes, about 130 KiB. One pass at a time.
-pub struct Work {
+/// The memory of all passes, about 100 KiB. One pass at a time.
+///
+/// All zeros to begin with, and in static memory: it takes no room in the binary, and of RAM only what is used.
+struct Room {
     buffers: Buffers,
     sample: Sample,
-    pub plan: Plan,
+    plan: Plan,
     census: Census,
+}
+
+static ROOM: Mutex<Room> =
+    Mutex::new(Room { buffers: Buffers::new(), sample: Sample::new(), plan: Plan::new(), census: Census::new() });
+
+/// What passes need beside their memory.
+pub struct Work {
+    room: MutexGuard<'static, Room>,
     timeouts: Timeouts,
     /// Drawn at start; nobody outside can know which holders share an id.
     key: u32,
@@ -34,14 +44,6 @@ pub struct Work {
     filter: bool,
     /// The front of a dump is no sample any more: the last pass deleted from it and stopped early.
     depleted: bool,
-}
-
-/// In static memory, so that it costs nothing until it is used, and then only what is used.
-static WORK: Mutex<Work> = Mutex::new(Work::new());
-
-/// The one and only. A second call would wait for ever: there is one thread.
-pub fn take() -> MutexGuard<'static, Work> {
-    WORK.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 /// What a pass is for.
@@ -68,37 +70,35 @@ pub struct Pass {
 }
 
 impl Work {
-    const fn new() -> Self {
-        Self {
-            buffers: Buffers::new(),
-            sample: Sample::new(),
-            plan: Plan::new(),
-            census: Census::new(),
-            timeouts: Timeouts::new(),
-            key: 0,
-            draws: 0,
-            netlink: true,
-            filter: true,
-            depleted: false,
-        }
-    }
-
-    /// Draws the key, and learns which kernel this is. A fake root has no netlink.
-    pub fn start(&mut self, root: &Root) {
-        self.netlink = root.is_real();
-        self.filter = std::env::var_os("CTWARDEN_NO_FILTER").is_none();
+    /// The one and only: a second one would wait for ever, since there is one thread. Draws the key, and learns which
+    /// kernel this is. A fake root has no netlink.
+    pub fn new(root: &Root) -> Self {
         let mut random = [0; 4];
-        // Not for secrets of any worth: the address of the stack and the time would nearly do.
+        // Not for secrets of any worth: nobody gains more than a wrong guess at who shares an id.
         if let Ok(fd) = root.open(&["dev/urandom"], nix::fcntl::OFlag::O_RDONLY) {
             let _ = nix::unistd::read(&fd, &mut random);
         }
-        self.key = u32::from_ne_bytes(random);
+        let mut timeouts = Timeouts::new();
         let mut room = [0; 96];
         if let Ok(release) = root.read(RELEASE, &mut room)
             && let Some((major, minor)) = kernel_version(release)
         {
-            self.timeouts.for_kernel(major, minor);
+            timeouts.for_kernel(major, minor);
         }
+        Self {
+            room: ROOM.lock().unwrap_or_else(|poisoned| poisoned.into_inner()),
+            timeouts,
+            key: u32::from_ne_bytes(random),
+            draws: 0,
+            netlink: root.is_real(),
+            filter: std::env::var_os("CTWARDEN_NO_FILTER").is_none(),
+            depleted: false,
+        }
+    }
+
+    /// The plan of the last sample.
+    pub fn plan(&self) -> &Plan {
+        &self.room.plan
     }
 
     /// A number that differs each time.
@@ -127,7 +127,7 @@ impl Work {
 
     /// Begins a pass over a table of `of` entries.
     pub fn begin(&mut self, purpose: Purpose, root: &Root, of: Entries) -> Result<Pass, Errno> {
-        let reader = Reader::open(root, &mut self.buffers, self.netlink)?;
+        let reader = Reader::open(root, &mut self.room.buffers, self.netlink)?;
         // ctnetlink is needed to delete, whatever the reader is.
         let evictor = match purpose {
             Purpose::Evict(_) if self.netlink => Some(Evictor::open()?),
@@ -136,7 +136,7 @@ impl Work {
         };
         match purpose {
             Purpose::Sample { culprits } => {
-                self.sample.clear();
+                self.room.sample.clear();
                 if culprits {
                     self.clear_census();
                 }
@@ -149,7 +149,7 @@ impl Work {
 
     fn clear_census(&mut self) {
         let seed = (self.draw() as u64) << 32 | self.draw() as u64;
-        self.census.clear(seed);
+        self.room.census.clear(seed);
     }
 
     /// Without ctnetlink the proc text is read from now on; nothing can be deleted then.
@@ -159,7 +159,7 @@ impl Work {
 
     /// Does the kernel filter by status? See [`evict::filters_by_status`].
     pub fn filters_by_status(&mut self) -> bool {
-        evict::filters_by_status(&mut self.buffers) == Ok(true)
+        evict::filters_by_status(&mut self.room.buffers) == Ok(true)
     }
 
     /// May whole selections be deleted by a filter in the kernel? Not if the environment says so (the bench compares).
@@ -169,7 +169,7 @@ impl Work {
 
     /// Is there ctnetlink? EPROTONOSUPPORT or EINVAL: no.
     pub fn probe(&mut self, root: &Root) -> Result<(), Errno> {
-        Reader::open(root, &mut self.buffers, true)?.step(&mut self.buffers, &mut |_| false).map(drop)
+        Reader::open(root, &mut self.room.buffers, true)?.step(&mut self.room.buffers, &mut |_| false).map(drop)
     }
 
     pub fn has_netlink(&self) -> bool {
@@ -179,17 +179,18 @@ impl Work {
     /// Turns the sample into a plan.
     pub fn make_plan(&mut self, goal: Goal) {
         let salt = self.draw();
-        self.plan.make(&mut self.sample, goal, salt);
+        let Room { plan, sample, .. } = &mut *self.room;
+        plan.make(sample, goal, salt);
     }
 
     /// Who holds the table, after a sample or census pass that counted it.
     pub fn culprits(&self) -> Culprits {
         let mut c = Culprits::default();
         let permille = |share: ctwarden::observe::tally::Share| Permille(share.0 / 10);
-        for row in self.census.top_sources(CULPRITS) {
+        for row in self.room.census.top_sources(CULPRITS) {
             let _ = c.sources.push((row.key.address(), permille(row.tally.share)));
         }
-        for row in self.census.top_destinations(CULPRITS) {
+        for row in self.room.census.top_destinations(CULPRITS) {
             let d = row.key;
             let _ = c.destinations.push((d.address(), d.protocol(), d.port(), permille(row.tally.share)));
         }
@@ -201,8 +202,8 @@ impl Work {
         let n = rows.min(ROWS_MOST);
         let mut top = Top {
             by,
-            basis: self.census.basis(),
-            interrupted: self.census.interrupted(),
+            basis: self.room.census.basis(),
+            interrupted: self.room.census.interrupted(),
             count,
             rows: heapless::Vec::new(),
         };
@@ -211,19 +212,20 @@ impl Work {
         };
         match by {
             By::Source => {
-                self.census.top_sources(n).for_each(|r| add(TopKey::Source(r.key.address()), r.tally, r.at_most))
+                self.room.census.top_sources(n).for_each(|r| add(TopKey::Source(r.key.address()), r.tally, r.at_most))
             }
             By::Prefix => self
+                .room
                 .census
                 .top_prefixes(n)
                 .for_each(|r| add(TopKey::Prefix(r.key.address(), r.key.bits()), r.tally, r.at_most)),
-            By::Destination => self.census.top_destinations(n).for_each(|r| {
+            By::Destination => self.room.census.top_destinations(n).for_each(|r| {
                 let key =
                     TopKey::Destination { address: r.key.address(), protocol: r.key.protocol(), port: r.key.port() };
                 add(key, r.tally, r.at_most);
             }),
             By::State => ctwarden::entry::Class::ALL.into_iter().take(n).for_each(|class| {
-                let tally = self.census.class(class);
+                let tally = self.room.census.class(class);
                 add(TopKey::State(class), tally, tally.count);
             }),
         }
@@ -234,7 +236,8 @@ impl Work {
 impl Pass {
     /// One datagram more.
     pub fn step(&mut self, work: &mut Work, config: &Config) -> Result<Progress, Errno> {
-        let Work { buffers, sample, plan, census, timeouts, key, depleted, .. } = work;
+        let Work { room, timeouts, key, depleted, .. } = work;
+        let Room { buffers, sample, plan, census } = &mut **room;
         let Pass { purpose, reader, evictor, read, evicted, of, .. } = self;
         // A sample of a depleted front would lie: then all of it is read, and the rows are drawn from all of it.
         let draw_from_all = *depleted;
@@ -292,10 +295,10 @@ impl Pass {
         if progress == Progress::Done {
             self.finished = true;
             if self.reader.interrupted() {
-                work.census.note_interrupted();
+                work.room.census.note_interrupted();
             }
             if limit != u32::MAX && self.read >= limit {
-                work.census.sampled(self.of);
+                work.room.census.sampled(self.of);
             }
         }
         Ok(progress)
