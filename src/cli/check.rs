@@ -1,7 +1,7 @@
 //! `check`, and how a config is found: the file named, else /etc/config/ctwarden, else the one built in.
 
 use super::Place;
-use super::exit::Exit;
+use super::exit::{Exit, Why};
 use super::text::{complain, print};
 use crate::daemon::root::{CONFIG, read_all};
 use ctwarden::config::{Config, Fault, SHIPPED};
@@ -48,7 +48,7 @@ pub fn load_or_complain(place: &Place, file: Option<&str>) -> Option<Config> {
     match loaded {
         Ok(config) => return Some(config),
         Err(Unusable::Faults(_)) => {}
-        Err(Unusable::Unreadable(e)) => complain(format_args!("{named}: {}", e.desc())),
+        Err(Unusable::Unreadable(e)) => complain(format_args!("{named}: {}", Why(e))),
         Err(Unusable::TooLong) => complain(format_args!("{named}: more than 32 KiB, which is no config")),
     }
     None
@@ -62,7 +62,7 @@ pub fn run(place: &Place, file: Option<&str>) -> Exit {
             return Exit::Done;
         }
         Err(Unusable::Faults(n)) => print(format_args!("{named}: {n} fault{}", if n == 1 { "" } else { "s" })),
-        Err(Unusable::Unreadable(e)) => complain(format_args!("{named}: {}", e.desc())),
+        Err(Unusable::Unreadable(e)) => complain(format_args!("{named}: {}", Why(e))),
         Err(Unusable::TooLong) => complain(format_args!("{named}: more than 32 KiB, which is no config")),
     }
     Exit::Fault
