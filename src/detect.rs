@@ -124,8 +124,8 @@ pub struct Evidence {
     pub table: Table,
     /// Packets refused since the table last was `Calm`: exact where the column is there, else what the log told.
     pub refused: u32,
-    /// Entries that the table grew by in a second, of late; negative when shrinking.
-    pub fill_rate: i32,
+    /// Entries that the table grew by in a second, of late; 0 when it shrinks.
+    pub fill_rate: u32,
     /// How long packets have been refused with a full table; 0 if they are not.
     pub full_for: Millis,
 }
@@ -183,7 +183,8 @@ impl Detector {
         &self.evidence
     }
 
-    /// Relief has just changed the table: the rate must not be taken from before.
+    /// Relief changes the table, or has just done so: the rate of filling cannot be told from before to now. Measured with
+    /// a flood of 10,000 a second: taken over a trim, the rate came out negative, and the next look far too late.
     pub fn relieved(&mut self) {
         self.last = None;
     }
@@ -197,7 +198,7 @@ impl Detector {
         }
         let high = t.max.part(marks.high);
         let room = if t.count < high { high.less(t.count) } else { t.max.less(t.count) };
-        let rate = (self.evidence.fill_rate.max(0) as u64).max(ASSUMED_PER_SECOND);
+        let rate = (self.evidence.fill_rate as u64).max(ASSUMED_PER_SECOND);
         Millis(room.0 as u64 * 1000 / rate / 2).clamp(LOOK_SOONEST, LOOK_LATEST)
     }
 
@@ -222,8 +223,7 @@ impl Detector {
             return;
         }
         self.last = Some((now, table));
-        let grown = table.count.0 as i64 - before.count.0 as i64;
-        let rate = (grown * 1000 / span as i64).clamp(i32::MIN as i64, i32::MAX as i64) as i32;
+        let rate = (table.count.less(before.count).0 as u64 * 1000 / span).min(u32::MAX as u64) as u32;
         let old = self.evidence.fill_rate;
         self.evidence.fill_rate = if rate >= old { rate } else { rate + (old - rate) / 2 };
     }

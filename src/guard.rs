@@ -56,6 +56,11 @@ impl Guard {
         }
     }
 
+    /// Entries are being taken out: see [`Detector::relieved`].
+    pub fn relieving(&mut self) {
+        self.detector.relieved();
+    }
+
     /// Takes in what came of an action.
     pub fn outcome(&mut self, now: Millis, o: &Outcome, s: &Settings) {
         let e = *self.detector.evidence();

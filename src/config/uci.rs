@@ -347,10 +347,10 @@ mod tests {
 
     #[test]
     fn each_fault_costs_its_own_line_only() {
-        let text = "o a 1\nc\nc x y-z\no b c d\no e-f 1\nnope\no g h";
-        let said = ["1 NoSection a=1", "2 NoWord =", "3 BadName x=y-z", "4 ExtraWord b=d", "5 BadName e-f=e-f"];
+        let text = "o a 1\nl a 2\nc\nc x y-z\no b c d\no e-f 1\nnope\no g h";
+        let said = ["1 NoSection a=1", "2 NoSection a=2", "3 NoWord =", "4 BadName x=y-z", "5 ExtraWord b=d"];
         assert_eq!(read(text)[..5], said);
-        assert_eq!(read(text)[5..], ["6 NoCommand =nope", "7 g=h"]);
+        assert_eq!(read(text)[5..], ["6 BadName e-f=e-f", "7 NoCommand =nope", "8 g=h"]);
     }
 
     #[test]

@@ -166,6 +166,9 @@ impl Daemon {
     fn turn(&mut self, now: Millis, news: News) {
         let look = self.look(now, news);
         let means = self.means(look.table);
+        if matches!(self.job, Some(Job::Trim { .. })) {
+            self.guard.relieving();
+        }
         let decision = self.guard.turn(&look, &means, &self.settings, &mut tell);
         if let Some(decision) = decision
             && !matches!(self.job, Some(Job::Trim { .. }))

@@ -63,6 +63,8 @@ pub const REFUSED: &[&str] = &[
     "confg a\n",
     "Config a\n",
     "config\\\n a\n",
+    "config\r a\n",
+    "config\x0c a\n",
     "'config' a\n",
     "config a b c\n",
     "config a b-c\n",
