@@ -11,6 +11,9 @@ use nix::unistd::{read, write};
 use std::fmt::Write as _;
 use std::os::fd::OwnedFd;
 
+/// All that is read line by line is read in pieces of this: the longest record of the log. One size, since each size is
+/// another copy of the splitter in the binary.
+pub const PIECE: usize = ctwarden::observe::kmsg::RECORD_MAX;
 /// Longest path, with its root.
 pub const PATH_MOST: usize = 256;
 

@@ -1,8 +1,8 @@
 //! `/dev/kmsg`, from the end on. Never `/proc/kmsg`: reading that one takes the lines away from logd.
 
-use super::super::root::{KMSG, NETNS, Root};
+use super::super::root::{KMSG, NETNS, PIECE, Root};
 use ctwarden::event::Event;
-use ctwarden::observe::kmsg::{RECORD_MAX, Record};
+use ctwarden::observe::kmsg::Record;
 use ctwarden::observe::lines::LineSplitter;
 use ctwarden::observe::logwindow::{LogCounts, LogWindow};
 use nix::errno::Errno;
@@ -18,7 +18,7 @@ pub struct Log {
     file: Option<OwnedFd>,
     window: LogWindow,
     told: LogCounts,
-    lines: LineSplitter<RECORD_MAX>,
+    lines: LineSplitter<PIECE>,
     /// A plain file (fake root) gives a stream of lines and is always "readable": not to be polled.
     plain: bool,
     fault: Option<Errno>,
