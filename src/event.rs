@@ -30,7 +30,15 @@ pub enum Event {
     /// max was changed and read back.
     MaxSet { action: Action, from: Entries, read_back: Entries },
     /// A trim was done. `interrupted`: the kernel said that the table changed shape under the dump.
-    Trimmed { before: Entries, after: Entries, steps: Steps, level: Option<Entries>, took: Millis, interrupted: bool },
+    Trimmed {
+        before: Entries,
+        after: Entries,
+        steps: Steps,
+        level: Option<Entries>,
+        took: Millis,
+        interrupted: bool,
+        repeated: bool,
+    },
     /// A flush was done; `way` is what worked.
     Flushed { before: Entries, after: Entries, way: &'static str, took: Millis },
     /// A rung cannot be used here.
@@ -102,7 +110,7 @@ impl Event {
             | Event::LogOverrun => Level::Warn,
             Event::Decided { decision: Decision { action: Action::Flush, .. }, .. } => Level::Warn,
             // During a long attack trims come many times a second: the verdict tells that it is going on.
-            Event::Decided { dry: false, .. } => Level::Debug,
+            Event::Decided { dry: false, .. } | Event::Trimmed { repeated: true, .. } => Level::Debug,
             _ => Level::Info,
         }
     }
@@ -148,7 +156,7 @@ impl fmt::Display for Event {
                 write!(f, "{}{}: {}", if *dry { "dry run, would " } else { "" }, d.action, d.reason)
             }
             Event::MaxSet { action, from, read_back } => write!(f, "{action}: max was {from}, is {read_back}"),
-            Event::Trimmed { before, after, steps, level, took, interrupted } => {
+            Event::Trimmed { before, after, steps, level, took, interrupted, .. } => {
                 write!(f, "trim: {before} -> {after} entries in {took} (")?;
                 let names = ["closing", "above level", "stale", "young", "quiet"];
                 let mut first = true;

@@ -51,7 +51,15 @@ impl Daemon {
             return Some(match result {
                 Ok(()) => {
                     let (steps, level) = ([0; 5], None);
-                    super::report::tell(Event::Trimmed { before, after, steps, level, took, interrupted: false });
+                    super::report::tell(Event::Trimmed {
+                        before,
+                        after,
+                        steps,
+                        level,
+                        took,
+                        interrupted: false,
+                        repeated: false,
+                    });
                     Answer::Done(Done { before, after, took, steps, dry })
                 }
                 Err(e) => failed(e),

@@ -25,6 +25,9 @@ pub enum Job {
     Snapshot { pass: Pass },
 }
 
+/// A trim is told again after this, if they go on.
+const TELL_AGAIN: Millis = Millis(10_000);
+
 impl Daemon {
     /// Begins the ladder's trim. It comes first: whoever waits for a census is sent away.
     pub(super) fn begin_trim(&mut self, now: Millis, count: Entries) {
@@ -127,7 +130,12 @@ impl Daemon {
                 let level = self.work.plan().level.filter(|_| selection == Selection::Level);
                 let steps = if selection == Selection::Level { steps } else { [0; 5] };
                 if !dry {
-                    tell(Event::Trimmed { before, after, steps, level, took, interrupted });
+                    // In an attack trims come many times a second: one line in ten seconds will do.
+                    let repeated = asker.is_none() && self.trim_told.is_some_and(|at| now.since(at) < TELL_AGAIN);
+                    if !repeated {
+                        self.trim_told = Some(now);
+                    }
+                    tell(Event::Trimmed { before, after, steps, level, took, interrupted, repeated });
                 }
                 if let Some(asker) = asker {
                     self.control.answer(asker, &Answer::Done(Done { before, after, took, steps, dry }));
