@@ -58,6 +58,9 @@ pub struct Incidents {
     open: bool,
     quiet_since: Option<Millis>,
     numbered: u32,
+    /// The evidence counts refusals anew after each calm; an incident goes on over short ones.
+    refused_before: u32,
+    refused_last: u32,
 }
 
 /// What a look did to the list of incidents.
@@ -88,6 +91,7 @@ impl Incidents {
             let _ = self.kept.push_back(new);
             self.open = true;
             self.quiet_since = None;
+            (self.refused_before, self.refused_last) = (0, 0);
             self.note(e);
             return Change::Began;
         }
@@ -116,7 +120,11 @@ impl Incidents {
                 i.worst = e.verdict;
             }
             i.peak = i.peak.max(e.table.count);
-            i.refused = i.refused.max(e.refused);
+            if e.refused < self.refused_last {
+                self.refused_before = self.refused_before.saturating_add(self.refused_last);
+            }
+            self.refused_last = e.refused;
+            i.refused = self.refused_before.saturating_add(e.refused);
         }
     }
 
