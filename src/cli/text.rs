@@ -83,6 +83,13 @@ impl fmt::Display for Grouped {
     }
 }
 
+/// A value as text, to be aligned: most of them do not know of widths.
+pub fn cell(value: fmt::Arguments<'_>) -> heapless::String<32> {
+    let mut text = heapless::String::new();
+    let _ = fmt::write(&mut text, value);
+    text
+}
+
 /// What `--json` prints: one object, one line.
 pub fn print_json<T: serde::Serialize>(value: &T) {
     // Not on the stack: MIPS takes three instructions instead of one for every access to a frame of 32 KiB and more.
