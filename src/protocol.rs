@@ -95,7 +95,7 @@ pub enum Answer {
 pub struct Done {
     /// Count before.
     pub before: Entries,
-    /// Count as read back.
+    /// Count as read back; of a dry run what would be left.
     pub after: Entries,
     /// How long it took.
     pub took: Millis,
@@ -162,8 +162,8 @@ pub struct TopRow {
     pub at_most: u32,
 }
 
-/// Who a row is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Who a row is about. Ordered so that equal rows can stand in an order that does not change from look to look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub enum TopKey {
     Source(IpAddr),

@@ -81,3 +81,10 @@ impl fmt::Display for Grouped {
         f.pad(&text)
     }
 }
+
+/// A value as text, to be aligned: most of them do not know of widths.
+pub fn cell(value: fmt::Arguments<'_>) -> heapless::String<32> {
+    let mut text = heapless::String::new();
+    let _ = fmt::write(&mut text, value);
+    text
+}

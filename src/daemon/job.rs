@@ -113,11 +113,14 @@ impl Daemon {
     fn finish_trim(&mut self, mut trim: Trim, began: Millis, asker: Option<Asker>, result: Result<Steps, Errno>) {
         let (before, selection, interrupted) = (trim.before, trim.selection, trim.interrupted);
         let culprits = trim.culprits.take();
-        let dry = trim.dry;
+        let (dry, would) = (trim.dry, trim.would);
         let result = trim.end(&mut self.work).and(result);
         let now = self.now();
         let took = now.since(began);
-        let after = self.counters.count(&self.root).unwrap_or(before);
+        let after = match dry {
+            true => before.less(Entries(would)),
+            false => self.counters.count(&self.root).unwrap_or(before),
+        };
         if let Some(culprits) = culprits {
             self.note_culprits(culprits);
         }

@@ -55,6 +55,8 @@ pub enum Purpose {
     Census { by: By, exact: bool },
     /// To take entries out.
     Evict(Selection),
+    /// To count those that would be taken out.
+    Count(Selection),
 }
 
 pub struct Pass {
@@ -64,7 +66,7 @@ pub struct Pass {
     /// Entries in the table when it began.
     of: Entries,
     read: u32,
-    /// Entries asked to be deleted.
+    /// Entries asked to be deleted, or counted.
     pub evicted: u32,
     finished: bool,
 }
@@ -145,7 +147,7 @@ impl Work {
                 self.clear_census();
                 self.room.census.leave_out([By::Source, By::Prefix, By::Destination].map(|d| d != by));
             }
-            Purpose::Evict(_) => {}
+            Purpose::Evict(_) | Purpose::Count(_) => {}
         }
         Ok(Pass { purpose, reader, evictor, of, read: 0, evicted: 0, finished: false })
     }
@@ -264,7 +266,7 @@ impl Pass {
                     census.add(e, timeouts);
                     *read < limit
                 }
-                Purpose::Evict(selection) => {
+                Purpose::Evict(selection) | Purpose::Count(selection) => {
                     let goes = match selection {
                         Selection::Level => {
                             let order = Order::new(e.class(), timeouts.idle(e), config.protected(e));
@@ -282,8 +284,8 @@ impl Pass {
                         Selection::Kind(only) => only.covers(e.class(), timeouts.idle(e)),
                         Selection::All => true,
                     };
+                    *evicted += goes as u32;
                     if goes && let Some(evictor) = evictor {
-                        *evicted += 1;
                         evictor.evict(e);
                     }
                     true
