@@ -4,10 +4,10 @@ use crate::decide::ladder::{Action, Decision, Refusal};
 use crate::decide::trim::Steps;
 use crate::detect::{Evidence, Verdict};
 use crate::journal::Void;
+use crate::protocol::TopKey;
 use crate::rung::Rung;
 use crate::units::{Entries, Millis, Permille};
 use core::fmt;
-use core::net::IpAddr;
 
 /// How loud it is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,7 +50,7 @@ pub enum Event {
     /// With `dry_run`: it would have been.
     WouldSize { name: &'static str, from: Entries, to: Entries },
     /// Who held most of it when relief began.
-    HeldBy { who: IpAddr, share: Permille },
+    HeldBy { who: TopKey, share: Permille },
     /// The journal of a former run does not count.
     JournalVoid { why: Void },
     /// A new config is in force.

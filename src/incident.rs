@@ -2,8 +2,8 @@
 
 use crate::decide::ladder::{Action, Outcome};
 use crate::detect::{Evidence, Verdict};
+use crate::protocol::TopKey;
 use crate::units::{Entries, Millis, Permille};
-use core::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 /// Incidents kept. Full: the oldest goes.
@@ -16,10 +16,19 @@ pub const QUIET: Millis = Millis(10_000);
 /// Who held how much when relief began.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Culprits {
-    /// Heaviest holders (hosts; IPv6 /64) with their share of the table.
-    pub sources: heapless::Vec<(IpAddr, Permille), CULPRITS>,
-    /// Heaviest destinations: address, protocol number, port, share.
-    pub destinations: heapless::Vec<(IpAddr, u8, u16, Permille), CULPRITS>,
+    /// Heaviest holders (hosts; IPv6 /64).
+    pub sources: heapless::Vec<Culprit, CULPRITS>,
+    /// Heaviest destinations.
+    pub destinations: heapless::Vec<Culprit, CULPRITS>,
+}
+
+/// One of the heaviest.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Culprit {
+    /// Who, or where to.
+    pub key: TopKey,
+    /// Its share of the table.
+    pub share: Permille,
 }
 
 /// One time that the table was filling or full.

@@ -63,7 +63,7 @@ pub enum Selection {
     /// By water level, down to the low mark.
     Level,
     /// All of one source host, or of those within it that are of one kind.
-    Source(IpAddr, Option<Only>),
+    Source(#[serde(with = "crate::entry::address")] IpAddr, Option<Only>),
     /// All of one kind.
     Kind(Only),
     /// All: for a flush by tuple.
@@ -109,7 +109,7 @@ pub struct Done {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Status {
     /// Its version.
-    pub version: heapless::String<24>,
+    pub version: heapless::String<32>,
     /// Its process id.
     pub pid: u32,
     /// How long it has been running.
@@ -166,9 +166,14 @@ pub struct TopRow {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub enum TopKey {
-    Source(IpAddr),
-    Prefix(IpAddr, u8),
-    Destination { address: IpAddr, protocol: u8, port: u16 },
+    Source(#[serde(with = "crate::entry::address")] IpAddr),
+    Prefix(#[serde(with = "crate::entry::address")] IpAddr, u8),
+    Destination {
+        #[serde(with = "crate::entry::address")]
+        address: IpAddr,
+        protocol: u8,
+        port: u16,
+    },
     State(Class),
 }
 

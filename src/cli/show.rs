@@ -5,7 +5,7 @@ use super::text::{Grouped, Paint, cell, print};
 use ctwarden::detect::{Table, Verdict};
 use ctwarden::incident::Incident;
 use ctwarden::observe::tally::{Basis, Share};
-use ctwarden::protocol::{By, Done, Status, Top, TopKey, TopRow};
+use ctwarden::protocol::{Done, Status, Top};
 use ctwarden::units::Millis;
 use std::fmt::Write as _;
 
@@ -37,7 +37,7 @@ pub fn status(s: &Status, json: bool) {
     if let Some(before) = s.max_before {
         row("max", format_args!("was {} before ctwarden, goes back when it stops", Grouped(before.0)));
     }
-    let mut ladder = heapless::String::<96>::new();
+    let mut ladder = heapless::String::<256>::new();
     for rung in &s.ladder {
         let off = if s.unusable.contains(rung) { " (not possible here)" } else { "" };
         let _ = write!(ladder, "{}{}{off}", if ladder.is_empty() { "" } else { ", " }, rung.name());
@@ -88,7 +88,7 @@ pub fn table(t: &Table, json: bool) {
 
 pub fn top(t: &Top, json: bool) {
     if json {
-        return show_json::top(t, &in_order(t));
+        return show_json::top(t, &t.rows);
     }
     let paint = Paint::new();
     match t.basis {
@@ -108,7 +108,7 @@ pub fn top(t: &Top, json: bool) {
     }
     let sampled = t.basis != Basis::Exact;
     let read = if let Basis::Sample { read, .. } = t.basis { read } else { t.count };
-    for r in in_order(t) {
+    for r in &t.rows {
         let tally = &r.tally;
         let share = cell(format_args!("{}", tally.share));
         let error = cell(format_args!(" ± {}", tally.standard_error));
@@ -125,27 +125,6 @@ pub fn top(t: &Top, json: bool) {
             paint.plain()
         ));
     }
-}
-
-/// The rows, equal ones by their keys: a sketch gives those in any order.
-fn in_order(t: &Top) -> heapless::Vec<TopRow, { ctwarden::protocol::ROWS_MOST }> {
-    let mut rows = t.rows.clone();
-    if t.by == By::State {
-        return rows;
-    }
-    // At most 64, and nearly in order; std's sort is 2 KB.
-    for end in 1..rows.len() {
-        let mut i = end;
-        while i > 0
-            && let [a, b] = &rows[i - 1..=i]
-            && a.tally.count == b.tally.count
-            && a.key > b.key
-        {
-            rows.swap(i - 1, i);
-            i -= 1;
-        }
-    }
-    rows
 }
 
 pub fn done(what: &str, d: &Done, json: bool) {
@@ -171,12 +150,11 @@ pub fn log(incidents: &[Incident], json: bool) {
     }
     for i in incidents {
         print(format_args!("{}", Told(i)));
-        for (who, share) in &i.culprits.sources {
-            print(format_args!("    held by {}: {share}", TopKey::Source(*who)));
+        for c in &i.culprits.sources {
+            print(format_args!("    held by {}: {}", c.key, c.share));
         }
-        for (address, proto, port, share) in &i.culprits.destinations {
-            let key = TopKey::Destination { address: *address, protocol: *proto, port: *port };
-            print(format_args!("    towards {key}: {share}"));
+        for c in &i.culprits.destinations {
+            print(format_args!("    towards {}: {}", c.key, c.share));
         }
     }
 }

@@ -5,7 +5,7 @@ use super::size::explain;
 use ctwarden::detect::{Evidence, Table};
 use ctwarden::incident::Incident;
 use ctwarden::observe::tally::Basis;
-use ctwarden::protocol::{Done, Status, Top, TopKey, TopRow};
+use ctwarden::protocol::{Done, Status, Top, TopRow};
 use ctwarden::sizing::Plan;
 
 fn table(j: &mut Json<'_>, t: &Table) {
@@ -77,22 +77,16 @@ fn incident(j: &mut Json<'_>, i: &Incident) {
     ] {
         j.bare(name, &n);
     }
-    let mut culprits = |name: &str, rows: &mut dyn Iterator<Item = (TopKey, u16)>| {
+    for (name, culprits) in [("sources", &i.culprits.sources), ("destinations", &i.culprits.destinations)] {
         j.array(name, &mut |j| {
-            rows.for_each(|(key, share)| {
+            for c in culprits {
                 j.object("", &mut |j| {
-                    j.text("key", &key);
-                    j.bare("share", &(share * 10));
+                    j.text("key", &c.key);
+                    j.bare("share", &(c.share.0 * 10));
                 });
-            });
+            }
         });
-    };
-    culprits("sources", &mut i.culprits.sources.iter().map(|(a, share)| (TopKey::Source(*a), share.0)));
-    let key = |(address, protocol, port, share): &_| {
-        let share: &ctwarden::units::Permille = share;
-        (TopKey::Destination { address: *address, protocol: *protocol, port: *port }, share.0)
-    };
-    culprits("destinations", &mut i.culprits.destinations.iter().map(key));
+    }
 }
 
 pub fn log(incidents: &[Incident]) {

@@ -190,13 +190,13 @@ fn keep(place: &Place, max: Entries, say: &dyn Fn(fmt::Arguments<'_>)) -> Result
     // The sysctl's name is its path, and that has changed over the years.
     let there = MAX.iter().find(|name| root.open(std::slice::from_ref(*name), OFlag::O_RDONLY).is_ok());
     let mut key = heapless::String::<64>::new();
-    for part in there.unwrap_or(&MAX[0]).trim_start_matches("proc/sys/").split('/') {
+    for part in there.unwrap_or(&MAX[0]).split('/').skip(2) {
         let _ = write!(key, "{}{part}", if key.is_empty() { "" } else { "." });
     }
     let folder = SYSCTL_FRAGMENT.rsplit_once('/').map_or("", |(folder, _)| folder);
     let _ = mkdir(root.path(&[folder]).as_str(), Mode::from_bits_truncate(0o755));
     let (path, fresh) = (root.path(&[SYSCTL_FRAGMENT]), root.path(&[SYSCTL_FRAGMENT, ".new"]));
-    let mut text = heapless::String::<160>::new();
+    let mut text = heapless::String::<256>::new();
     let _ = writeln!(text, "# written by: ctwarden size --save\n{key}={max}");
     let fd = open(fresh.as_str(), OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC, Mode::from_bits_truncate(0o644))?;
     let whole = write(&fd, text.as_bytes()).is_ok_and(|n| n == text.len()) && fsync(&fd).is_ok();

@@ -155,8 +155,8 @@ impl Daemon {
 
     fn note_culprits(&mut self, culprits: ctwarden::incident::Culprits) {
         if let Some(incident) = self.guard.incidents.current() {
-            if let Some((who, share)) = culprits.sources.first() {
-                tell(Event::HeldBy { who: *who, share: *share });
+            if let Some(first) = culprits.sources.first() {
+                tell(Event::HeldBy { who: first.key, share: first.share });
             }
             incident.culprits = culprits;
         }

@@ -107,7 +107,7 @@ impl Root {
     /// Writes a number into the first of the names that can be opened for writing.
     pub fn write_number(&self, names: Names, value: u32) -> Result<(), Errno> {
         let fd = self.open(names, OFlag::O_WRONLY | OFlag::O_TRUNC)?;
-        let mut text = heapless::String::<12>::new();
+        let mut text = heapless::String::<32>::new();
         let _ = writeln!(text, "{value}");
         write(&fd, text.as_bytes()).map(drop)
     }

@@ -9,7 +9,7 @@ use ctwarden::config::Config;
 use ctwarden::decide::sample::{HolderId, Order, Sample, scramble};
 use ctwarden::decide::trim::{Goal, Plan};
 use ctwarden::entry::Entry;
-use ctwarden::incident::{CULPRITS, Culprits};
+use ctwarden::incident::{CULPRITS, Culprit, Culprits};
 use ctwarden::observe::census::Census;
 use ctwarden::observe::timeouts::{Timeout, Timeouts, kernel_version};
 use ctwarden::protocol::{By, ROWS_MOST, Selection, Top, TopKey, TopRow};
@@ -193,11 +193,13 @@ impl Work {
         let mut c = Culprits::default();
         let permille = |share: ctwarden::observe::tally::Share| Permille(share.0 / 10);
         for row in self.room.census.top_sources(CULPRITS) {
-            let _ = c.sources.push((row.key.address(), permille(row.tally.share)));
+            let _ =
+                c.sources.push(Culprit { key: TopKey::Source(row.key.address()), share: permille(row.tally.share) });
         }
         for row in self.room.census.top_destinations(CULPRITS) {
             let d = row.key;
-            let _ = c.destinations.push((d.address(), d.protocol(), d.port(), permille(row.tally.share)));
+            let key = TopKey::Destination { address: d.address(), protocol: d.protocol(), port: d.port() };
+            let _ = c.destinations.push(Culprit { key, share: permille(row.tally.share) });
         }
         c
     }
