@@ -182,8 +182,8 @@ impl fmt::Display for Event {
             Event::WouldSize { name, from, to } => write!(f, "dry run, would set {name} from {from} to {to}"),
             Event::HeldBy { who, share } => write!(f, "most of it is held by {who}: {share}"),
             Event::JournalVoid { why } => match why {
-                Void::Damaged => f.write_str("the journal is damaged and does not count; settings stay as they are"),
-                Void::Version(v) => write!(f, "the journal is of version {v}, which this ctwarden does not read"),
+                Void::Damaged => f.write_str("the journal is damaged and does not count"),
+                Void::Version(v) => write!(f, "the journal is of version {v} and does not count"),
                 Void::Rebooted => f.write_str("the journal is of an earlier boot: nothing to undo"),
             },
             Event::Reloaded => f.write_str("config reloaded"),

@@ -28,7 +28,7 @@ impl Guard {
         look: &Look,
         means: &Means,
         s: &Settings,
-        report: &mut impl FnMut(Event),
+        report: &mut dyn FnMut(Event),
     ) -> Option<Decision> {
         let before = self.detector.evidence().verdict;
         let e = *self.detector.feed(look, &s.marks);
