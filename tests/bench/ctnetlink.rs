@@ -28,10 +28,16 @@ const CTA_TUPLE_REPLY: u16 = 2;
 const CTA_STATUS: u16 = 3;
 const CTA_PROTOINFO: u16 = 4;
 const CTA_TIMEOUT: u16 = 7;
+const CTA_MARK: u16 = 8;
 const CTA_ID: u16 = 12;
+const CTA_ZONE: u16 = 18;
 const CTA_FILTER: u16 = 25;
+/// Inside a tuple.
+const CTA_TUPLE_ZONE: u16 = 3;
 
+const ICMP: u8 = 1;
 const TCP: u8 = 6;
+const ICMPV6: u8 = 58;
 
 /// One flow, as it is to stand in the table.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +53,20 @@ pub struct Flow {
     pub tcp_state: u8,
     /// Seconds until it times out.
     pub left: u32,
+    /// Connection mark; 0 is none.
+    pub mark: u32,
+    pub zone: Zone,
+}
+
+/// The conntrack zone a flow is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code)] // the daemon's tests make those that the bench does not
+pub enum Zone {
+    Default,
+    /// In both directions.
+    Both(u16),
+    /// Of the original direction only: the kernel tells it inside the tuple then.
+    Original(u16),
 }
 
 /// One netlink socket to the kernel's netfilter.
@@ -188,7 +208,7 @@ impl Batch {
         self.bytes[start..start + 2].copy_from_slice(&length.to_ne_bytes());
     }
 
-    fn tuple(&mut self, kind: u16, protocol: u8, from: (IpAddr, u16), to: (IpAddr, u16)) {
+    fn tuple(&mut self, kind: u16, protocol: u8, from: (IpAddr, u16), to: (IpAddr, u16), zone: Option<u16>) {
         self.nest(kind, |m| {
             m.nest(1, |m| match (from.0, to.0) {
                 (IpAddr::V4(s), IpAddr::V4(d)) => {
@@ -202,10 +222,27 @@ impl Batch {
             });
             m.nest(2, |m| {
                 m.attribute(1, &[protocol]);
-                m.attribute(2, &from.1.to_be_bytes());
-                m.attribute(3, &to.1.to_be_bytes());
+                // Of an echo the ports are its id; what tells question from answer is the type.
+                let asked = kind == CTA_TUPLE_ORIG;
+                match protocol {
+                    ICMP => m.echo([4, 5, 6], from.1.max(to.1), if asked { 8 } else { 0 }),
+                    ICMPV6 => m.echo([7, 8, 9], from.1.max(to.1), if asked { 128 } else { 129 }),
+                    _ => {
+                        m.attribute(2, &from.1.to_be_bytes());
+                        m.attribute(3, &to.1.to_be_bytes());
+                    }
+                }
             });
+            if let Some(zone) = zone {
+                m.attribute(CTA_TUPLE_ZONE, &zone.to_be_bytes());
+            }
         });
+    }
+
+    fn echo(&mut self, [id, kind, code]: [u16; 3], number: u16, what: u8) {
+        self.attribute(id, &number.to_be_bytes());
+        self.attribute(kind, &[what]);
+        self.attribute(code, &[0]);
     }
 
     /// Adds the creation of an entry, unacknowledged: only a failure is answered.
@@ -213,8 +250,15 @@ impl Batch {
         let family = if flow.source.is_ipv4() { nix::libc::AF_INET } else { nix::libc::AF_INET6 } as u8;
         self.message(CT_NEW, NLM_F_CREATE_EXCL, family, |m| {
             let (from, to) = ((flow.source, flow.source_port), (flow.destination, flow.destination_port));
-            m.tuple(CTA_TUPLE_ORIG, flow.protocol, from, to);
-            m.tuple(CTA_TUPLE_REPLY, flow.protocol, to, from);
+            let original = if let Zone::Original(zone) = flow.zone { Some(zone) } else { None };
+            m.tuple(CTA_TUPLE_ORIG, flow.protocol, from, to, original);
+            m.tuple(CTA_TUPLE_REPLY, flow.protocol, to, from, None);
+            if let Zone::Both(zone) = flow.zone {
+                m.attribute(CTA_ZONE, &zone.to_be_bytes());
+            }
+            if flow.mark != 0 {
+                m.attribute(CTA_MARK, &flow.mark.to_be_bytes());
+            }
             m.attribute(CTA_STATUS, &(flow.status | status::CONFIRMED).to_be_bytes());
             m.attribute(CTA_TIMEOUT, &flow.left.to_be_bytes());
             if flow.protocol == TCP {
@@ -263,7 +307,7 @@ pub fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
 }
 
 /// The value of the first attribute of that type.
-fn find(mut bytes: &[u8], kind: u16) -> Option<&[u8]> {
+pub fn find(mut bytes: &[u8], kind: u16) -> Option<&[u8]> {
     loop {
         let length = u16::from_ne_bytes(bytes.get(..2)?.try_into().ok()?) as usize;
         let found = u16::from_ne_bytes(bytes.get(2..4)?.try_into().ok()?) & 0x3fff;
@@ -292,7 +336,7 @@ impl<'a> Message<'a> {
     fn family(&self) -> u8 {
         self.0.get(16).copied().unwrap_or_default()
     }
-    fn attribute(&self, kind: u16) -> Option<&'a [u8]> {
+    pub fn attribute(&self, kind: u16) -> Option<&'a [u8]> {
         find(self.0.get(20..)?, kind)
     }
     /// The address that opened the flow.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::Outcome;
-use crate::ctnetlink::{Batch, Flow, Socket, messages, status};
+use crate::ctnetlink::{Batch, Flow, Socket, Zone, messages, status};
 use crate::host::{count, expect_count};
 
 /// What kind of flows a holder has.
@@ -117,7 +117,18 @@ impl Plan {
             ),
         };
         let left = given - random.below(self.idle_up_to);
-        Flow { source, destination, protocol, source_port, destination_port, status, tcp_state, left }
+        Flow {
+            source,
+            destination,
+            protocol,
+            source_port,
+            destination_port,
+            status,
+            tcp_state,
+            left,
+            mark: 0,
+            zone: Zone::Default,
+        }
     }
 
     /// Makes the whole plan stand in an empty table, and checks that it does.

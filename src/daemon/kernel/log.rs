@@ -62,15 +62,20 @@ impl Log {
             Ok(file) => {
                 self.plain = !root.is_real();
                 self.file = Some(file);
-                self.fault = None;
             }
             Err(e) => {
-                if self.fault != Some(e) {
-                    report(Event::LogUnreadable { errno: e as i32 });
-                }
-                self.fault = Some(e);
+                self.unreadable(e, report);
             }
         }
+    }
+
+    /// Said once for each reason; opened again at every look.
+    fn unreadable(&mut self, e: Errno, report: &mut dyn FnMut(Event)) {
+        if self.fault != Some(e) {
+            report(Event::LogUnreadable { errno: e as i32 });
+        }
+        self.fault = Some(e);
+        self.file = None;
     }
 
     /// To be polled: readable when a record has come.
@@ -105,6 +110,11 @@ impl Log {
         let mut records = 0;
         while records < RECORDS_A_LOOK {
             match read(file, self.lines.room()) {
+                // No log: an end that never moves, and poll calls it readable for ever (an empty file, /dev/null).
+                Ok(0) if !self.plain => {
+                    self.unreadable(Errno::ENODATA, report);
+                    break;
+                }
                 Ok(0) => break,
                 Ok(n) => {
                     self.lines.filled(n);
@@ -125,9 +135,7 @@ impl Log {
                 Err(Errno::EAGAIN) => break,
                 Err(Errno::EINTR) => {}
                 Err(e) => {
-                    report(Event::LogUnreadable { errno: e as i32 });
-                    self.fault = Some(e);
-                    self.file = None;
+                    self.unreadable(e, report);
                     break;
                 }
             }

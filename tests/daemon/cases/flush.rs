@@ -1,0 +1,143 @@
+//! Flush: asked for, within its budget; and by itself, only after `hold`, and not again when it buys too little.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+
+use super::traffic::{brim, new_flow, track, untrack};
+use crate::Outcome;
+use crate::checks::Checks;
+use crate::entries::{established, make, make_only, read, v4, v6};
+use crate::host::count;
+use crate::subject::{PATIENCE, Subject, until};
+use crate::world::World;
+
+const BUDGET: &str = "config ctwarden 'main'\n\toption policy 'watch'\n\toption flushes_per_hour '2'\n";
+const PROTECT: &str = "config protect\n\toption source '10.40.0.0/24'\n";
+
+fn everybody() -> Vec<crate::ctnetlink::Flow> {
+    let mut flows: Vec<_> = (0..2_000).map(|n| established(v4(10, 9, 0, 1), n, 100)).collect();
+    flows.extend((0..1_000).map(|n| established(v6(1, 1), n, 100)));
+    flows.extend((0..50).map(|n| established(v4(10, 40, 0, 1), n, 100)));
+    flows
+}
+
+pub fn asked(world: &World, t: &mut Checks) -> Outcome<()> {
+    let subject = world.subject("flush", BUDGET)?;
+    make_only(&everybody())?;
+    let ran = subject.call(&["flush"])?;
+    t.equal("`flush` without a daemon empties the table", (ran.code, count()?), (0, 0));
+
+    let daemon = subject.start()?;
+    for _ in 0..2 {
+        make_only(&everybody())?;
+        let ran = subject.call(&["flush", "--json"])?;
+        t.equal("`flush` by the daemon", (ran.code, ran.number("before")?, count()?), (0, 3_050, 0));
+    }
+    make_only(&everybody())?;
+    let ran = subject.call(&["flush"])?;
+    t.equal("beyond flushes_per_hour: exit code 5, one line", ran.fault(), (5, 1));
+    let why = "2 flushes within the hour, 2 allowed";
+    t.check("with the reason", ran.err.contains(why), || ran.err.clone());
+    t.equal("and nothing is deleted", count()?, 3_050);
+    daemon.end(Signal::SIGTERM)?;
+
+    subject.configure(&[BUDGET, PROTECT].concat())?;
+    for daemon in [false, true] {
+        make_only(&everybody())?;
+        let running = daemon.then(|| subject.start()).transpose()?;
+        let ran = subject.call(&["flush"])?;
+        let left = read()?;
+        let spared = left.keys().filter(|k| k.source == v4(10, 40, 0, 1)).count();
+        let how = if daemon { "by the daemon" } else { "without a daemon" };
+        t.equal(
+            &format!("{how}: what is protected stays, and nothing else"),
+            (ran.code, spared, left.len()),
+            (0, 50, 50),
+        );
+        if let Some(running) = running {
+            running.end(Signal::SIGTERM)?;
+        }
+    }
+    Ok(())
+}
+
+const ALONE: &str = "config ctwarden 'main'\n\tlist ladder 'flush'\n\toption hold '1'\n";
+
+/// New flows at a rate, from a thread of its own: when the first was refused, and how many were.
+struct Newcomers {
+    stop: AtomicBool,
+    refused: AtomicU32,
+}
+
+impl Newcomers {
+    fn come(&self, first: &std::sync::Mutex<Option<Instant>>) -> Outcome<()> {
+        let mut port = 10_000;
+        while !self.stop.load(Ordering::Relaxed) {
+            port = if port < 60_000 { port + 1 } else { 10_000 };
+            if new_flow(port)? {
+                self.refused.fetch_add(1, Ordering::Relaxed);
+                if let Ok(mut first) = first.lock() {
+                    first.get_or_insert_with(Instant::now);
+                }
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    }
+}
+
+pub fn on_saturation(world: &World, t: &mut Checks) -> Outcome<()> {
+    let subject = world.subject("saturation", ALONE)?;
+    track(None)?;
+    let newcomers = Newcomers { stop: AtomicBool::new(false), refused: AtomicU32::new(0) };
+    let first = std::sync::Mutex::new(None);
+    let done = thread::scope(|s| {
+        let coming = s.spawn(|| newcomers.come(&first));
+        let done = saturated(&subject, t, &newcomers, &first);
+        newcomers.stop.store(true, Ordering::Relaxed);
+        coming.join().unwrap_or_else(|_| Err("a thread panicked".into())).and(done)
+    });
+    untrack()?;
+    done
+}
+
+fn saturated(
+    subject: &Subject,
+    t: &mut Checks,
+    newcomers: &Newcomers,
+    first: &std::sync::Mutex<Option<Instant>>,
+) -> Outcome<()> {
+    let daemon = subject.start()?;
+    make(&brim()?)?;
+    let flushed = daemon.says("flush: ")?;
+    let refused = first.lock().map_err(|e| e.to_string())?.ok_or("nothing was refused")?;
+    let waited = flushed.duration_since(refused);
+    t.check(
+        "flush comes after hold (1 s), and soon",
+        (Duration::from_millis(1_000)..Duration::from_millis(1_500)).contains(&waited),
+        || format!("{waited:?} after the first refusal: {}", daemon.log().join("\n")),
+    );
+    let log = daemon.log();
+    t.lines("the verdict was told first", &log, "-> saturated", 1);
+    t.check("the table is usable again", count()? < 1_000, || format!("{:?} entries", count()));
+    let before = newcomers.refused.load(Ordering::Relaxed);
+    until("new flows pass", PATIENCE, || Ok((count()? > 20).then_some(())))?;
+    t.equal("nobody is refused any more", newcomers.refused.load(Ordering::Relaxed), before);
+
+    make(&brim()?)?;
+    daemon.says("no flush: the last flush bought")?;
+    let more = newcomers.refused.load(Ordering::Relaxed) + 400; // two seconds at most 200 a second
+    until("further packets are refused", PATIENCE, || {
+        Ok((newcomers.refused.load(Ordering::Relaxed) >= more).then_some(()))
+    })?;
+    let log = subject.call(&["log"])?.out;
+    t.check("`log` tells who held the table", log.contains("held by 10.9.0.1: "), || log.clone());
+    t.check("and of one flush", log.contains(", 1 flush"), || log.clone());
+    let (_, log) = daemon.end(Signal::SIGTERM)?;
+    t.lines("a flush that bought too little is not repeated", &log, "flush: ", 1 + 1);
+    t.lines("and the breaker says so once", &log, "no flush: ", 1);
+    Ok(())
+}
