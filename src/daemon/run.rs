@@ -170,10 +170,7 @@ impl Daemon {
     }
 
     fn read_log(&mut self, due: bool) -> News {
-        if !due {
-            return News::default();
-        }
-        let news = self.log.news(&self.root, &mut tell);
+        let news = if due { self.log.news(&self.root, &mut tell) } else { News::default() };
         self.log_readable = self.log.readable();
         news
     }
