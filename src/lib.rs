@@ -10,8 +10,18 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod board;
+pub mod config;
 pub mod decide;
+pub mod detect;
 pub mod entry;
+pub mod event;
+pub mod guard;
+pub mod incident;
+pub mod journal;
+pub mod observe;
+pub mod protocol;
+pub mod replay;
 pub mod rung;
 pub mod sizing;
 pub mod units;

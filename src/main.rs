@@ -1,2 +1,25 @@
 //! ctwarden: arguments, wiring, exit codes.
-fn main() {}
+#![cfg_attr(not(feature = "count-allocations"), forbid(unsafe_code))]
+#![allow(missing_docs)] // a program: its rooms are documented, not every hinge
+
+mod allocations;
+mod cli;
+mod daemon;
+
+use cli::exit::Exit;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let exit = match cli::args::parse() {
+        Ok(cli::args::Parsed::Run(arguments)) => cli::run(&arguments),
+        Ok(cli::args::Parsed::Text(text)) => {
+            cli::text::print(format_args!("{text}"));
+            Exit::Done
+        }
+        Err(fault) => {
+            cli::text::complain(format_args!("{fault}; see ctwarden --help"));
+            Exit::Usage
+        }
+    };
+    ExitCode::from(exit as u8)
+}

@@ -85,7 +85,8 @@ fn what_is_over_goes_before_anything_else() {
 
 #[test]
 fn a_spoofed_flood_is_only_taken_from_where_no_handshake_can_be_in_flight() {
-    let mut table: Vec<Flow> = (0..1740).flat_map(|i| flows(1, 1000 + i, Class::Replied, if i < 1000 { 1 } else { 2 })).collect();
+    let mut table: Vec<Flow> =
+        (0..1740).flat_map(|i| flows(1, 1000 + i, Class::Replied, if i < 1000 { 1 } else { 2 })).collect();
     table.extend(flows(30, 2, Class::Assured, 900));
     let (stay, gone, _) = trim(table, 2048);
     assert!(gone.iter().all(|(f, step)| f.idle == 2 && *step == Step::Young));
@@ -153,8 +154,12 @@ fn of_more_hogs_than_a_plan_can_name_the_heaviest_are_in_it() {
 }
 
 fn any_flow() -> impl Strategy<Value = Flow> {
-    (0u32..40, 0usize..5, 0u32..700, prop::bool::weighted(0.1))
-        .prop_map(|(h, class, idle, protected)| Flow { holder: h * h / 40, class: Class::ALL[class], idle, protected })
+    (0u32..40, 0usize..5, 0u32..700, prop::bool::weighted(0.1)).prop_map(|(h, class, idle, protected)| Flow {
+        holder: h * h / 40,
+        class: Class::ALL[class],
+        idle,
+        protected,
+    })
 }
 
 proptest! {

@@ -1,4 +1,5 @@
 //! What to do about it: which rung, when, and whose entries.
 
+pub mod ladder;
 pub mod sample;
 pub mod trim;

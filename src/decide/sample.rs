@@ -122,6 +122,7 @@ impl Row {
 /// The rows of one look at the table.
 pub struct Sample {
     rows: heapless::Vec<Row, ROWS>,
+    seen: u32,
 }
 
 impl Default for Sample {
@@ -133,16 +134,29 @@ impl Default for Sample {
 impl Sample {
     /// Empty.
     pub const fn new() -> Self {
-        Self { rows: heapless::Vec::new() }
+        Self { rows: heapless::Vec::new(), seen: 0 }
     }
     /// Forgets all rows.
     pub fn clear(&mut self) {
         self.rows.clear();
+        self.seen = 0;
     }
     /// Takes one entry; `false` when it is full: then the sample is complete and the reader may close the dump.
     pub fn add(&mut self, holder: HolderId, order: Order) -> bool {
         let _ = self.rows.push(Row((holder.0 as u64) << 32 | order.0 as u64));
         !self.rows.is_full()
+    }
+    /// Takes one entry of a pass over the whole table: when there is no room it replaces one by chance, so that the rows
+    /// are drawn evenly from all entries seen. `random` is a fresh number each time.
+    pub fn draw(&mut self, holder: HolderId, order: Order, random: u32) {
+        self.seen += 1;
+        let row = Row((holder.0 as u64) << 32 | order.0 as u64);
+        if self.rows.push(row).is_err() {
+            let at = ((random as u64 * self.seen as u64) >> 32) as usize;
+            if let Some(old) = self.rows.get_mut(at) {
+                *old = row;
+            }
+        }
     }
     /// Rows taken.
     pub fn len(&self) -> u32 {

@@ -253,7 +253,8 @@ impl Plan {
             Kind::Closing => self.closing.takes(order, coin).then_some(Step::Closing),
             kind => {
                 let at = self.holders.binary_search_by_key(&holder, |(h, _)| *h);
-                let above = at.ok().and_then(|i| self.holders.get_mut(i)).is_some_and(|(_, cut)| cut.takes(order, coin));
+                let above =
+                    at.ok().and_then(|i| self.holders.get_mut(i)).is_some_and(|(_, cut)| cut.takes(order, coin));
                 match kind {
                     _ if above => Some(Step::Level),
                     Kind::Stale => self.stale.takes(order, coin).then_some(Step::Stale),

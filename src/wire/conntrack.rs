@@ -140,6 +140,15 @@ pub fn dump(batch: &mut Batch<'_>, sequence: u32) -> bool {
     batch.message(head, |_| {})
 }
 
+/// Asks for the entries of which the status bits in `mask` equal `status` (since 5.15; older kernels give all).
+pub fn dump_by_status(batch: &mut Batch<'_>, status: u32, mask: u32, sequence: u32) -> bool {
+    let head = Head { kind: GET, flags: FLAG_REQUEST | FLAG_DUMP, sequence, family: 0, version: 0 };
+    batch.message(head, |w| {
+        w.be32(cta::STATUS, status);
+        w.be32(cta::STATUS_MASK, mask);
+    })
+}
+
 /// Deletes one entry, exactly that: its zone goes along (flows in zones are not found without), and its id (a reborn
 /// flow of the same tuple is spared). No acknowledgement is asked for: 50,000 went in 0.08 s that way; an entry that is
 /// gone already is answered with ENOENT all the same.
@@ -163,7 +172,7 @@ pub fn flush(batch: &mut Batch<'_>, family: Option<u8>, sequence: u32) -> bool {
 }
 
 /// Deletes in the kernel all entries of which the status bits in `mask` equal `status` (since 5.15; an older kernel
-/// ignores the attributes and would delete *everything*: the caller must have probed).
+/// ignores the attributes and would delete *everything*: the caller must have probed by [`dump_by_status`]).
 pub fn delete_by_status(batch: &mut Batch<'_>, status: u32, mask: u32, sequence: u32) -> bool {
     let head = Head { kind: DELETE, flags: FLAG_REQUEST | FLAG_ACK, sequence, family: 0, version: 0 };
     batch.message(head, |w| {

@@ -136,6 +136,11 @@ impl<'a> Batch<'a> {
     pub fn new(buffer: &'a mut [u8]) -> Self {
         Self { buffer, used: 0 }
     }
+    /// A batch of messages that stand in the first `used` bytes already.
+    pub fn filled(buffer: &'a mut [u8], used: usize) -> Self {
+        let used = used.min(buffer.len());
+        Self { buffer, used }
+    }
     /// The bytes to send.
     pub fn bytes(&self) -> &[u8] {
         self.buffer.get(..self.used).unwrap_or(&[])

@@ -1,0 +1,194 @@
+//! Boards and RAM classes: what sizing cannot read from the system. The files are in `board/`; the README there is their format.
+
+use crate::units::{Entries, Kib};
+use serde::Serialize;
+
+/// Who takes memory that sizing cannot see coming.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum What {
+    /// The running system without radios: kernel, daemons, files on tmpfs.
+    System,
+    /// What the kernel keeps free for itself; conntrack entries are never given it.
+    Watermarks,
+    /// Buffers of radio drivers.
+    Radios,
+    /// Buffers of packet offload engines.
+    Offload,
+    /// Host memory that a radio's firmware asks for.
+    Firmware,
+}
+
+impl What {
+    /// The word in the board files and for people.
+    pub const fn name(self) -> &'static str {
+        match self {
+            What::System => "system",
+            What::Watermarks => "watermarks",
+            What::Radios => "radios",
+            What::Offload => "offload",
+            What::Firmware => "firmware",
+        }
+    }
+}
+
+/// One amount that is taken, with its source.
+#[derive(Debug)]
+pub struct Take {
+    /// By whom.
+    pub what: What,
+    /// How much.
+    pub kib: Kib,
+    /// Where the number comes from; begins with `assumed:` where nobody measured it.
+    pub source: &'static str,
+}
+
+/// A number of entries that is known to be enough, with its source.
+#[derive(Debug)]
+pub struct Ceiling {
+    /// Never size above this.
+    pub entries: Entries,
+    /// Where the number comes from.
+    pub source: &'static str,
+}
+
+/// What a RAM class or a board's class asks of sizing.
+#[derive(Debug)]
+pub struct Burden {
+    /// What is taken after boot.
+    pub takes: &'static [Take],
+    /// A known ceiling.
+    pub ceiling: Option<Ceiling>,
+}
+
+impl Burden {
+    /// All that is taken, in sum.
+    pub fn reserve(&self) -> Kib {
+        Kib(self.takes.iter().fold(0, |sum, t| sum.saturating_add(t.kib.0)))
+    }
+}
+
+/// Routers with about so much RAM.
+#[derive(Debug)]
+pub struct RamClass {
+    /// `ram-N`, N in MiB.
+    pub name: &'static str,
+    /// The largest `MemTotal` it holds for; the largest class holds for all above, too.
+    pub up_to: Kib,
+    /// What the system itself takes.
+    pub burden: Burden,
+    /// A line for people, or empty.
+    pub note: &'static str,
+}
+
+/// Boards with the same SoC family and radio drivers.
+#[derive(Debug)]
+pub struct Class {
+    /// Its file's name.
+    pub name: &'static str,
+    /// Family, as OpenWrt names its targets.
+    pub soc: &'static str,
+    /// Drivers as `/sys/bus/*/drivers` names them.
+    pub radio: &'static [&'static str],
+    /// What radios and offload engines take on top of the system.
+    pub burden: Burden,
+    /// A line for people, or empty.
+    pub note: &'static str,
+}
+
+/// One board.
+#[derive(Debug)]
+pub struct Board {
+    /// As in `/tmp/sysinfo/board_name`.
+    pub name: &'static str,
+    /// What it is.
+    pub class: &'static Class,
+    /// A line for people, or empty.
+    pub note: &'static str,
+}
+
+// static RAM, CLASSES, BOARDS, sorted: written by build.rs from board/.
+include!(concat!(env!("OUT_DIR"), "/board.rs"));
+
+/// Every board, by name.
+pub static ALL: &[Board] = &BOARDS;
+
+/// Every RAM class, smallest first; never empty.
+pub static RAM_CLASSES: &[RamClass] = &RAM;
+
+/// The board of this name; white space around it (the file ends in a line break) does not count. `None` for a board
+/// not listed: its RAM class serves.
+pub fn by_name(board_name: &str) -> Option<&'static Board> {
+    let name = board_name.trim_ascii();
+    ALL.binary_search_by(|b| b.name.cmp(name)).ok().and_then(|i| ALL.get(i))
+}
+
+/// The RAM class of a router with this `MemTotal`.
+pub fn by_ram(mem_total: Kib) -> &'static RamClass {
+    let last = &RAM[RAM.len() - 1];
+    RAM_CLASSES.iter().find(|c| mem_total <= c.up_to).unwrap_or(last)
+}
+
+/// What the system takes of this `MemTotal`: the reserve of its RAM class. Just above the border of two classes it is
+/// less, so that a little more RAM never leaves less for the table. (Nothing real stands there: 64 MB of RAM are a
+/// `MemTotal` of 57 to 61, the next size is 115 to 122.)
+pub fn system_reserve(mem_total: Kib) -> Kib {
+    let class = by_ram(mem_total);
+    let full = class.burden.reserve();
+    let below = RAM_CLASSES.iter().rev().find(|c| c.up_to < class.up_to);
+    let left_below = below.map_or(0, |c| c.up_to.0.saturating_sub(c.burden.reserve().0));
+    Kib(full.0.min(mem_total.0.saturating_sub(left_below)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_board_is_found_by_the_name_openwrt_gives_it() {
+        let board = by_name("linksys,wrt3200acm\n").unwrap();
+        assert_eq!(board.class.name, "mvebu-mwlwifi");
+        assert_eq!(board.class.burden.reserve(), Kib(143 * 1024));
+        for name in ["", "linksys", "linksys,wrt3200acm,x", "\u{0}", "zzz"] {
+            assert!(by_name(name).is_none(), "{name}");
+        }
+        assert!(ALL.iter().all(|b| by_name(b.name).is_some_and(|found| core::ptr::eq(found, b))));
+    }
+
+    #[test]
+    fn every_number_has_a_source() {
+        let burdens = RAM_CLASSES.iter().map(|c| &c.burden).chain(ALL.iter().map(|b| &b.class.burden));
+        for b in burdens {
+            assert!(b.takes.iter().all(|t| t.kib.0 > 0 && t.source.len() > 10));
+            assert!(b.ceiling.as_ref().is_none_or(|c| c.source.len() > 10));
+        }
+    }
+
+    /// 64 MB of RAM show as 57 to 61 MB; 128 MB as 115 to 122.
+    #[test]
+    fn a_ram_class_is_found_by_what_the_kernel_shows_of_it() {
+        for (mem_total, name) in [
+            (0, "ram-32"),
+            (28_616, "ram-32"),
+            (59_000, "ram-64"),
+            (65_536, "ram-64"),
+            (117_400, "ram-128"),
+            (238_100, "ram-256"),
+            (511_960, "ram-512"),
+            (u32::MAX, "ram-2048"),
+        ] {
+            assert_eq!(by_ram(Kib(mem_total)).name, name, "{mem_total}");
+        }
+    }
+
+    #[test]
+    fn more_ram_never_leaves_less() {
+        let mut before = 0;
+        for mem_total in (0..3 << 20).step_by(64) {
+            let left = mem_total - system_reserve(Kib(mem_total)).0;
+            assert!(left >= before, "{mem_total}");
+            before = left;
+        }
+        // In the middle of a class the reserve is the whole of what its file says.
+        assert_eq!(system_reserve(Kib(120_000)), Kib(54 * 1024));
+    }
+}

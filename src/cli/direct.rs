@@ -1,0 +1,73 @@
+//! The verbs without a daemon: straight to the kernel, by the same passes.
+
+use crate::daemon::act::{self, Trim, TrimStep};
+use crate::daemon::kernel::counters::Counters;
+use crate::daemon::kernel::reader::Progress;
+use crate::daemon::root::Root;
+use crate::daemon::work::{Purpose, Work};
+use ctwarden::config::Config;
+use ctwarden::protocol::{By, Done, Selection, Top};
+use ctwarden::units::Millis;
+use nix::errno::Errno;
+use std::time::Instant;
+
+/// No ctnetlink: the proc text is read instead.
+fn has_no_ctnetlink(e: Errno) -> bool {
+    matches!(e, Errno::EPROTONOSUPPORT | Errno::EINVAL | Errno::EOPNOTSUPP)
+}
+
+pub fn top(root: &Root, by: By, rows: u8, exact: bool) -> Result<Top, Errno> {
+    let mut work = Work::new(root);
+    let count = Counters::new().count(root).ok_or(Errno::ENOENT)?;
+    work.read_timeouts(root);
+    let config = Config::default();
+    let mut census = || {
+        let mut pass = work.begin(Purpose::Census { exact }, root, count)?;
+        while pass.step(&mut work, &config)? == Progress::More {}
+        pass.end(&mut work)
+    };
+    match census() {
+        Err(e) if has_no_ctnetlink(e) => {
+            work.without_netlink();
+            let mut pass = work.begin(Purpose::Census { exact }, root, count)?;
+            while pass.step(&mut work, &config)? == Progress::More {}
+        }
+        other => other?,
+    }
+    Ok(work.top(by, rows as usize, count))
+}
+
+pub fn trim(root: &Root, config: &Config, selection: Selection) -> Result<Done, Errno> {
+    let began = Instant::now();
+    let mut work = Work::new(root);
+    let mut counters = Counters::new();
+    let before = counters.count(root).ok_or(Errno::ENOENT)?;
+    let dry = config.dry_run;
+    let mut steps = [0; 5];
+    match act::trim_in_kernel(selection, config, &mut work).filter(|_| !dry) {
+        Some(result) => result?,
+        None if dry && selection != Selection::Level => {}
+        None => {
+            let mut trim = Trim::begin(selection, false, dry, &mut work, root, before)?;
+            loop {
+                if let TrimStep::Done(taken) = trim.step(&mut work, config, root, &mut counters)? {
+                    steps = if selection == Selection::Level { taken } else { steps };
+                    break;
+                }
+            }
+            trim.end(&mut work)?;
+        }
+    }
+    let after = counters.count(root).unwrap_or(before);
+    Ok(Done { before, after, took: Millis(began.elapsed().as_millis() as u64), steps, dry })
+}
+
+pub fn flush(root: &Root, config: &Config) -> Result<Done, Errno> {
+    let began = Instant::now();
+    let mut work = Work::new(root);
+    let mut counters = Counters::new();
+    let before = counters.count(root).ok_or(Errno::ENOENT)?;
+    let dry = config.dry_run;
+    let after = if dry { before } else { act::flush(root, config, &mut work, &mut counters, &mut || {})?.0 };
+    Ok(Done { before, after, took: Millis(began.elapsed().as_millis() as u64), steps: [0; 5], dry })
+}

@@ -1,0 +1,64 @@
+//! One file a verb (the small ones share one): text for people, `--json` for programs.
+
+pub mod args;
+mod check;
+mod direct;
+pub mod exit;
+mod replay;
+mod show;
+mod size;
+mod start;
+pub mod text;
+mod verbs;
+
+use crate::daemon::root::{Root, STATE_DIR, SystemPath};
+use args::{Arguments, Verb};
+use exit::Exit;
+use std::fmt::Write as _;
+
+/// Carries a command out.
+pub fn run(arguments: &Arguments) -> Exit {
+    let Some(root) = Root::new(&arguments.root) else {
+        text::complain(format_args!("--root: longer than 128 bytes"));
+        return Exit::Usage;
+    };
+    let place = Place::new(root, arguments);
+    let json = arguments.json;
+    match &arguments.verb {
+        Verb::Run { dry_run, debug } => start::run(place, *dry_run, *debug),
+        Verb::Check { file } => check::run(&place, file.as_deref()),
+        Verb::Size { ram_mib, board, apply, save } => {
+            size::run(&place, *ram_mib, board.as_deref(), *apply, *save, json)
+        }
+        Verb::Status => verbs::status(&place, json),
+        Verb::Top { by, rows, exact } => verbs::top(&place, *by, *rows, *exact, json),
+        Verb::Trim { source, only } => verbs::trim(&place, *source, *only, json),
+        Verb::Flush => verbs::flush(&place, json),
+        Verb::Log => verbs::log(&place, json),
+        Verb::Drill => replay::drill(&place),
+        Verb::Replay { file } => replay::run(&place, file),
+    }
+}
+
+/// Where things are: the root, and what the command line said of the rest.
+pub struct Place {
+    pub root: Root,
+    /// The config file named on the command line.
+    pub config: Option<String>,
+    pub state_dir: SystemPath,
+    pub socket: SystemPath,
+}
+
+impl Place {
+    fn new(root: Root, arguments: &Arguments) -> Self {
+        let own = |given: &Option<String>, usual: SystemPath| match given {
+            Some(path) => SystemPath::try_from(path.as_str()).unwrap_or_default(),
+            None => usual,
+        };
+        let state_dir = own(&arguments.state_dir, root.path(&[STATE_DIR]));
+        let mut socket = state_dir.clone();
+        let _ = socket.write_str("/socket");
+        let socket = own(&arguments.socket, socket);
+        Self { root, config: arguments.config.clone(), state_dir, socket }
+    }
+}

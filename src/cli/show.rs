@@ -1,0 +1,247 @@
+//! Answers as text for people or JSON for programs.
+
+use super::text::{Grouped, Paint, print, print_json};
+use ctwarden::detect::{Table, Verdict};
+use ctwarden::incident::Incident;
+use ctwarden::observe::tally::Basis;
+use ctwarden::protocol::{Done, Status, Top, TopKey};
+use ctwarden::units::{Entries, Millis, Permille};
+use serde::Serialize;
+use std::fmt::Write as _;
+
+/// What stands before a line of status.
+fn row(name: &str, value: std::fmt::Arguments<'_>) {
+    print(format_args!("{name:<12}{value}"));
+}
+
+pub fn status(s: &Status, json: bool) {
+    if json {
+        return print_json(s);
+    }
+    let paint = Paint::new();
+    let e = &s.evidence;
+    let colour = match e.verdict {
+        Verdict::Calm => paint.green(),
+        Verdict::Filling | Verdict::Misreported => paint.yellow(),
+        Verdict::Saturated | Verdict::Blind => paint.red(),
+    };
+    row("verdict", format_args!("{colour}{}{} for {}", e.verdict, paint.plain(), Span(s.uptime.since(e.since))));
+    row(
+        "table",
+        format_args!(
+            "{} of {} entries ({}), {} buckets",
+            Grouped(e.table.count.0),
+            Grouped(e.table.max.0),
+            e.table.occupancy(),
+            Grouped(e.table.buckets.0)
+        ),
+    );
+    match e.verdict {
+        Verdict::Saturated => {
+            row("", format_args!("full for {}, {} packets refused", Span(e.full_for), Grouped(e.refused)))
+        }
+        _ => row("", format_args!("room for {} more", Grouped(e.table.max.less(e.table.count).0))),
+    }
+    if let Some(before) = s.max_before {
+        row("max", format_args!("was {} before ctwarden, goes back when it stops", Grouped(before.0)));
+    }
+    let mut ladder = heapless::String::<96>::new();
+    for rung in &s.ladder {
+        let off = if s.unusable.contains(rung) { " (not possible here)" } else { "" };
+        let _ = write!(ladder, "{}{}{off}", if ladder.is_empty() { "" } else { ", " }, rung.name());
+    }
+    row(
+        "ladder",
+        format_args!(
+            "{}{}",
+            if ladder.is_empty() { "none: watching only" } else { &ladder },
+            if s.dry_run { "; dry run" } else { "" }
+        ),
+    );
+    row("flushes", format_args!("{} of {} this hour", s.flushes.0, s.flushes.1));
+    if !s.log_readable {
+        row("log", format_args!("/dev/kmsg cannot be read; going by the counters"));
+    }
+    if let Some(i) = &s.incident {
+        row("incident", format_args!("{}{}", Told(i), if i.ended.is_none() { ", going on" } else { "" }));
+    }
+    row("daemon", format_args!("ctwarden {}, pid {}, up {}", s.version, s.pid, Span(s.uptime)));
+}
+
+#[derive(Serialize)]
+struct Bare<'a> {
+    daemon: bool,
+    table: &'a Table,
+    occupancy: Permille,
+}
+
+/// Status without a daemon.
+pub fn table(t: &Table, json: bool) {
+    if json {
+        return print_json(&Bare { daemon: false, table: t, occupancy: t.occupancy() });
+    }
+    row(
+        "table",
+        format_args!(
+            "{} of {} entries ({}), {} buckets",
+            Grouped(t.count.0),
+            Grouped(t.max.0),
+            t.occupancy(),
+            Grouped(t.buckets.0)
+        ),
+    );
+    row("", format_args!("room for {} more", Grouped(t.max.less(t.count).0)));
+    row("daemon", format_args!("not running: nobody watches the table"));
+}
+
+#[derive(Serialize)]
+struct JsonTop {
+    by: &'static str,
+    basis: Basis,
+    interrupted: bool,
+    count: Entries,
+    rows: heapless::Vec<JsonRow, { ctwarden::protocol::ROWS_MOST }>,
+}
+
+/// Shares are in hundredths of a percent: JSON without floating point.
+#[derive(Serialize)]
+struct JsonRow {
+    key: heapless::String<72>,
+    entries: u32,
+    share: u16,
+    error: u16,
+    at_most: u32,
+}
+
+pub fn top(t: &Top, json: bool) {
+    if json {
+        let mut rows = heapless::Vec::new();
+        for r in &t.rows {
+            let mut key = heapless::String::new();
+            let _ = write!(key, "{}", r.key);
+            let (share, error) = (r.tally.share.0, r.tally.standard_error.0);
+            let _ = rows.push(JsonRow { key, entries: r.tally.entries.0, share, error, at_most: r.at_most });
+        }
+        return print_json(&JsonTop {
+            by: t.by.name(),
+            basis: t.basis,
+            interrupted: t.interrupted,
+            count: t.count,
+            rows,
+        });
+    }
+    let paint = Paint::new();
+    match t.basis {
+        Basis::Exact => print(format_args!("{} entries, all of them read", Grouped(t.count.0))),
+        Basis::Sample { read, .. } => print(format_args!(
+            "{} entries, {} of them read: shares with their standard error, --exact for all",
+            Grouped(t.count.0),
+            Grouped(read.0)
+        )),
+    }
+    if t.interrupted {
+        print(format_args!(
+            "{}the kernel says that the table changed shape meanwhile: some entries may be missing{}",
+            paint.yellow(),
+            paint.plain()
+        ));
+    }
+    for r in &t.rows {
+        let sampled = t.basis != Basis::Exact;
+        let mut error = heapless::String::<24>::new();
+        if sampled {
+            let _ = write!(error, " ± {}", r.tally.standard_error);
+        }
+        let about = if sampled { "~" } else { "" };
+        let mut share = heapless::String::<16>::new();
+        let _ = write!(share, "{}", r.tally.share);
+        let mut entries = heapless::String::<16>::new();
+        let _ = write!(entries, "{about}{}", Grouped(r.tally.entries.0));
+        print(format_args!("{share:>9}{error:<10} {entries:>10}  {}{}{}", paint.bold(), r.key, paint.plain()));
+    }
+}
+
+pub fn done(what: &str, d: &Done, json: bool) {
+    if json {
+        return print_json(d);
+    }
+    if d.dry {
+        let would: u32 = d.steps.iter().sum();
+        return print(format_args!(
+            "{what}: dry run, nothing changed; {} of {} entries would go",
+            Grouped(would),
+            Grouped(d.before.0)
+        ));
+    }
+    print(format_args!("{what}: {} -> {} entries in {}", Grouped(d.before.0), Grouped(d.after.0), d.took));
+}
+
+#[derive(Serialize)]
+struct JsonLog<'a> {
+    incidents: &'a [Incident],
+}
+
+pub fn log(incidents: &[Incident], json: bool) {
+    if json {
+        return print_json(&JsonLog { incidents });
+    }
+    if incidents.is_empty() {
+        print(format_args!("nothing has happened"));
+    }
+    for i in incidents {
+        print(format_args!("{}", Told(i)));
+        for (who, share) in &i.culprits.sources {
+            print(format_args!("    held by {}: {share}", TopKey::Source(*who)));
+        }
+        for (address, proto, port, share) in &i.culprits.destinations {
+            let key = TopKey::Destination { address: *address, protocol: *proto, port: *port };
+            print(format_args!("    towards {key}: {share}"));
+        }
+    }
+}
+
+/// An incident in one line.
+struct Told<'a>(&'a Incident);
+
+impl std::fmt::Display for Told<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let i = self.0;
+        write!(
+            f,
+            "{} at {} after start: {}, up to {} of {} entries",
+            i.number,
+            Span(i.began),
+            i.worst,
+            Grouped(i.peak.0),
+            Grouped(i.max.0)
+        )?;
+        if let Some(ended) = i.ended {
+            write!(f, ", for {}", Span(ended.since(i.began)))?;
+        }
+        write!(f, "; {} packets refused", Grouped(i.refused))?;
+        for (n, what) in [(i.grows, "grow"), (i.trims, "trim"), (i.flushes, "flush")] {
+            if n > 0 {
+                write!(f, ", {n} {what}")?;
+            }
+        }
+        if i.evicted > 0 {
+            write!(f, " ({} evicted)", Grouped(i.evicted))?;
+        }
+        Ok(())
+    }
+}
+
+/// A time for people: `3 d 4 h`, `5 min`, `12.3 s`.
+struct Span(Millis);
+
+impl std::fmt::Display for Span {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let s = self.0.0 / 1000;
+        match s {
+            0..60 => write!(f, "{s}.{} s", self.0.0 % 1000 / 100),
+            60..3600 => write!(f, "{} min {} s", s / 60, s % 60),
+            3600..86_400 => write!(f, "{} h {} min", s / 3600, s / 60 % 60),
+            _ => write!(f, "{} d {} h", s / 86_400, s / 3600 % 24),
+        }
+    }
+}

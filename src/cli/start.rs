@@ -1,0 +1,65 @@
+//! `run`: what the daemon needs before its loop begins.
+
+use super::Place;
+use super::check::load_or_complain;
+use super::exit::Exit;
+use super::text::complain;
+use crate::daemon::control::Control;
+use crate::daemon::report;
+use crate::daemon::run::Daemon;
+use crate::daemon::signals::Signals;
+use crate::daemon::statefile::{StateFault, StateFile};
+
+pub fn run(place: Place, dry_run: bool, debug: bool) -> Exit {
+    let Some(mut config) = load_or_complain(&place, None) else { return Exit::Fault };
+    if !config.enabled {
+        complain(format_args!("switched off by the config (main.enabled)"));
+        return Exit::Done;
+    }
+    config.dry_run |= dry_run;
+    let state = match StateFile::open(&place.state_dir) {
+        Ok(state) => state,
+        Err(StateFault::Taken) => {
+            complain(format_args!("{}: another ctwarden is running", place.state_dir));
+            return Exit::Fault;
+        }
+        Err(StateFault::Folder(e)) => {
+            complain(format_args!("{}: {}", place.state_dir, e.desc()));
+            return if matches!(e, nix::errno::Errno::EACCES | nix::errno::Errno::EPERM) {
+                Exit::NotPermitted
+            } else {
+                Exit::Fault
+            };
+        }
+    };
+    let control = match Control::open(&place.socket) {
+        Ok(control) => control,
+        Err(e) => {
+            complain(format_args!("{}: {e}", place.socket));
+            return Exit::Fault;
+        }
+    };
+    let signals = match Signals::new() {
+        Ok(signals) => signals,
+        Err(e) => {
+            complain(format_args!("signals: {e}"));
+            return Exit::Fault;
+        }
+    };
+    report::start(debug);
+    let daemon = Daemon::new(place.root.clone(), config, state, control);
+    daemon.run(&signals, || {
+        let config = load_or_complain(&place, None);
+        match config {
+            Some(mut config) => {
+                config.dry_run |= dry_run;
+                Some(config)
+            }
+            None => {
+                complain(format_args!("the new config has faults; the running one stays"));
+                None
+            }
+        }
+    });
+    Exit::Done
+}

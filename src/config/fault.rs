@@ -1,0 +1,83 @@
+//! What is wrong with a config, in one line that says where, and what is allowed.
+
+use super::options::{BUILT, Kind, OPTIONS, Row};
+use crate::rung::Rung;
+use core::fmt;
+
+/// One fault, shown as `/etc/config/ctwarden:12: main.high '850': a percentage from 10 to 99`. Parts that do not apply are
+/// empty.
+pub struct Fault<'a> {
+    /// The file, as it was named to [`Config::parse`](super::Config::parse).
+    pub file: &'a str,
+    /// The line, counted from 1.
+    pub line: u32,
+    /// The section as uci names it: `main`, `@protect[0]`; its type where the section itself is wrong.
+    pub section: &'a [u8],
+    /// The option.
+    pub option: &'a [u8],
+    /// The bytes that are wrong: the option's value, a section's name, a word. At most
+    /// [`WORD`](super::uci::WORD) of them.
+    pub value: &'a [u8],
+    /// There was more of it.
+    pub cut: bool,
+    pub(super) problem: Problem,
+}
+
+/// What is wrong, or what would be right.
+#[derive(Clone, Copy)]
+pub(super) enum Problem {
+    Text(&'static str),
+    /// What the option may be.
+    Allowed(&'static Row),
+    /// What options there are.
+    NoOption(Kind),
+    /// Rungs that were asked for, some of which are not there.
+    NotBuilt(&'static [Rung]),
+    /// Two options contradict each other: what it should be, and the other's value.
+    Against(&'static str, u32),
+}
+
+impl Fault<'_> {
+    /// What is wrong, or what is allowed instead, without the place.
+    pub fn reason(&self) -> impl fmt::Display + use<> {
+        self.problem
+    }
+}
+
+impl fmt::Display for Fault<'_> {
+    /// One line. Bytes that are not printable ASCII, quotes and backslashes are escaped.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let dot = if self.section.is_empty() || self.option.is_empty() { "" } else { "." };
+        let gap = if self.section.is_empty() && self.option.is_empty() { "" } else { " " };
+        let more = if self.cut { "…" } else { "" };
+        let [section, option, value] = [self.section, self.option, self.value].map(<[u8]>::escape_ascii);
+        write!(f, "{}:{}: {section}{dot}{option}{gap}'{value}'{more}: {}", self.file, self.line, self.problem)
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Problem::Text(text) => f.write_str(text),
+            Problem::Allowed(row) => row.take.fmt(f),
+            Problem::NoOption(kind) => {
+                let names = OPTIONS.iter().filter(|row| row.section == *kind).map(|row| row.name);
+                listed(f, "no such option; there are ", names)
+            }
+            Problem::NotBuilt(rungs) => {
+                listed(f, "", rungs.iter().filter(|r| !BUILT.contains(r)).map(|r| r.name()))?;
+                listed(f, ": not in this version; there are ", BUILT.iter().map(|r| r.name()))
+            }
+            Problem::Against(text, number) => write!(f, "{text}{number}"),
+        }
+    }
+}
+
+fn listed(f: &mut fmt::Formatter<'_>, before: &str, names: impl Iterator<Item = &'static str>) -> fmt::Result {
+    f.write_str(before)?;
+    for (n, name) in names.enumerate() {
+        f.write_str(if n == 0 { "" } else { ", " })?;
+        f.write_str(name)?;
+    }
+    Ok(())
+}

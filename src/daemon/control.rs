@@ -1,0 +1,146 @@
+//! The socket that the CLI speaks to: one request a connection, one answer, bounded in number, size and time.
+
+use ctwarden::protocol::{ANSWER_MOST, Answer, LENGTH, REQUEST_MOST, Request, frame, unframe};
+use ctwarden::units::Millis;
+use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, send};
+use nix::sys::stat::{Mode, umask};
+use nix::unistd::{read, unlink};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+
+/// Connections at a time. Full: the next one waits in the kernel's backlog.
+pub const CONNECTIONS: usize = 4;
+/// A peer that has not asked by then is cut off.
+const PATIENCE: Millis = Millis(2_000);
+/// An answer may wait for a pass over the table this long.
+const PATIENCE_ASKED: Millis = Millis(120_000);
+
+pub struct Control {
+    listener: UnixListener,
+    path: super::root::SystemPath,
+    peers: [Option<Peer>; CONNECTIONS],
+}
+
+struct Peer {
+    fd: UnixStream,
+    heard: [u8; REQUEST_MOST + LENGTH],
+    length: usize,
+    asked: bool,
+    until: Millis,
+}
+
+/// Who asked: for the answer. The number tells one peer in a place from the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asker(usize);
+
+impl Control {
+    /// Listens at `path`, mode 0600. A socket left over by a daemon that is gone is replaced.
+    pub fn open(path: &str) -> io::Result<Self> {
+        let _ = unlink(path);
+        let old = umask(Mode::from_bits_truncate(0o177));
+        let listener = UnixListener::bind(path);
+        umask(old);
+        let listener = listener?;
+        listener.set_nonblocking(true)?;
+        let mut kept = super::root::SystemPath::new();
+        let _ = kept.push_str(path);
+        Ok(Self { listener, path: kept, peers: [const { None }; CONNECTIONS] })
+    }
+
+    /// What to poll: the listener while there is a place, and every peer that has not asked yet.
+    pub fn poll_fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let listener = self.peers.iter().any(Option::is_none).then(|| self.listener.as_fd());
+        listener.into_iter().chain(self.peers.iter().flatten().filter(|p| !p.asked).map(|p| p.fd.as_fd()))
+    }
+
+    /// When the first peer runs out of time.
+    pub fn next_deadline(&self) -> Option<Millis> {
+        self.peers.iter().flatten().map(|p| p.until).min()
+    }
+
+    /// Takes new connections and reads what has come; gives one whole request, if there is one.
+    pub fn next_request(&mut self, now: Millis) -> Option<(Asker, Request)> {
+        self.accept(now);
+        for i in 0..CONNECTIONS {
+            let slot = self.peers.get_mut(i)?;
+            let Some(peer) = slot else { continue };
+            if now >= peer.until {
+                *slot = None;
+                continue;
+            }
+            if peer.asked {
+                continue;
+            }
+            let room = peer.heard.get_mut(peer.length..).unwrap_or_default();
+            match read(&peer.fd, room) {
+                Ok(0) => {
+                    *slot = None;
+                    continue;
+                }
+                Ok(n) => peer.length += n,
+                Err(Errno::EAGAIN | Errno::EINTR) => continue,
+                Err(_) => {
+                    *slot = None;
+                    continue;
+                }
+            }
+            match unframe::<Request>(peer.heard.get(..peer.length).unwrap_or_default(), REQUEST_MOST) {
+                None => {}
+                Some(Ok(request)) => {
+                    peer.asked = true;
+                    peer.until = now.after(PATIENCE_ASKED);
+                    return Some((Asker(i), request));
+                }
+                Some(Err(())) => self.answer(Asker(i), &Answer::NotUnderstood),
+            }
+        }
+        None
+    }
+
+    fn accept(&mut self, now: Millis) {
+        while let Some(slot) = self.peers.iter_mut().find(|p| p.is_none()) {
+            let Ok((fd, _)) = self.listener.accept() else { return };
+            if fd.set_nonblocking(true).is_err() {
+                return;
+            }
+            *slot = Some(Peer {
+                fd,
+                heard: [0; REQUEST_MOST + LENGTH],
+                length: 0,
+                asked: false,
+                until: now.after(PATIENCE),
+            });
+        }
+    }
+
+    /// Answers and hangs up. One send: an answer is smaller than any socket buffer; a peer that does not read loses it.
+    pub fn answer(&mut self, asker: Asker, answer: &Answer) {
+        let Some(peer) = self.peers.get_mut(asker.0).and_then(Option::take) else { return };
+        let mut room = [0; ANSWER_MOST + LENGTH];
+        if let Some(bytes) = frame(answer, &mut room) {
+            let _ = send(peer.fd.as_raw_fd(), bytes, MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT);
+        }
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        let _ = unlink(self.path.as_str());
+    }
+}
+
+/// Asks a daemon. NotFound or ConnectionRefused: none is there.
+pub fn ask(path: &str, request: &Request) -> io::Result<Answer> {
+    let fd = OwnedFd::from(UnixStream::connect(path)?);
+    let mut room = [0; ANSWER_MOST + LENGTH];
+    let bytes = frame(request, &mut room).unwrap_or_default();
+    send(fd.as_raw_fd(), bytes, MsgFlags::MSG_NOSIGNAL)?;
+    let answer = super::root::read_all(&fd, &mut room)?;
+    match unframe(answer, ANSWER_MOST) {
+        Some(Ok(answer)) => Ok(answer),
+        Some(Err(())) => Err(io::ErrorKind::InvalidData.into()),
+        None => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}

@@ -1,0 +1,153 @@
+//! A pass under way, and for whom; done in slices between looks at the log.
+
+use super::act::{Trim, TrimStep};
+use super::control::Asker;
+use super::kernel::reader::Progress;
+use super::report::tell;
+use super::run::Daemon;
+use super::work::{Pass, Purpose};
+use ctwarden::decide::ladder::{Action, Outcome};
+use ctwarden::decide::trim::Steps;
+use ctwarden::event::Event;
+use ctwarden::protocol::{Answer, By, Done, Selection};
+use ctwarden::rung::Rung;
+use ctwarden::units::{Entries, Millis};
+use nix::errno::Errno;
+use std::time::{Duration, Instant};
+
+#[allow(clippy::large_enum_variant)] // one of them exists, inside the daemon, for ever
+pub enum Job {
+    /// The ladder's own, or one that somebody asked for.
+    Trim { trim: Trim, began: Millis, asker: Option<Asker> },
+    /// Somebody wants to know who holds the table.
+    Census { pass: Pass, asker: Asker, by: By, rows: u8, count: Entries },
+    /// Who holds it, for the incident: where the first rung is not the one that looks anyway.
+    Snapshot { pass: Pass },
+}
+
+impl Daemon {
+    /// Begins the ladder's trim. It comes first: whoever waits for a census is sent away.
+    pub(super) fn begin_trim(&mut self, now: Millis, count: Entries) {
+        if let Some(Job::Census { asker, .. }) = self.job.take() {
+            self.control.answer(asker, &Answer::Busy);
+        }
+        let culprits = self.guard.incidents.current().is_some_and(|i| i.culprits.sources.is_empty());
+        match Trim::begin(Selection::Level, culprits, false, &mut self.work, &self.root, count) {
+            Ok(trim) => self.job = Some(Job::Trim { trim, began: now, asker: None }),
+            Err(e) => self.obstacle(Rung::Trim, e),
+        }
+    }
+
+    pub(super) fn begin_snapshot(&mut self, count: Entries) {
+        let wanted = self.guard.incidents.current().is_some_and(|i| i.culprits.sources.is_empty());
+        if wanted && self.job.is_none() {
+            self.work.read_timeouts(&self.root);
+            if let Ok(pass) = self.work.begin(Purpose::Sample { culprits: true }, &self.root, count) {
+                self.job = Some(Job::Snapshot { pass });
+            }
+        }
+    }
+
+    /// The same at once: before the table is emptied.
+    pub(super) fn snapshot_now(&mut self, count: Entries) {
+        if let Some(Job::Census { asker, .. }) = self.job.take() {
+            self.control.answer(asker, &Answer::Busy);
+        }
+        self.begin_snapshot(count);
+        while self.job.is_some() {
+            self.work_on(Duration::from_secs(1));
+        }
+    }
+
+    /// Works on the job for one slice.
+    pub(super) fn work_on(&mut self, slice: Duration) {
+        let Some(mut job) = self.job.take() else { return };
+        let until = Instant::now() + slice;
+        loop {
+            let step = match &mut job {
+                Job::Trim { trim, .. } => match trim.step(&mut self.work, &self.config, &self.root, &mut self.counters)
+                {
+                    Ok(TrimStep::More) => Ok(None),
+                    Ok(TrimStep::Done(steps)) => Ok(Some(steps)),
+                    Err(e) => Err(e),
+                },
+                Job::Census { pass, .. } | Job::Snapshot { pass } => {
+                    pass.step(&mut self.work, &self.config).map(|p| (p == Progress::Done).then_some([0; 5]))
+                }
+            };
+            match step {
+                Ok(None) if Instant::now() >= until => {
+                    self.job = Some(job);
+                    return;
+                }
+                Ok(None) => {}
+                Ok(Some(steps)) => return self.finish(job, Ok(steps)),
+                Err(e) => return self.finish(job, Err(e)),
+            }
+        }
+    }
+
+    fn finish(&mut self, job: Job, result: Result<Steps, Errno>) {
+        match job {
+            Job::Trim { trim, began, asker } => self.finish_trim(trim, began, asker, result),
+            Job::Snapshot { pass } => {
+                let _ = pass.end(&mut self.work);
+                if result.is_ok() {
+                    self.note_culprits(self.work.culprits());
+                }
+            }
+            Job::Census { pass, asker, by, rows, count } => {
+                let _ = pass.end(&mut self.work);
+                let answer = match result {
+                    Ok(_) => Answer::Top(self.work.top(by, rows as usize, count)),
+                    Err(e) => Answer::Failed { errno: e as i32 },
+                };
+                self.control.answer(asker, &answer);
+            }
+        }
+    }
+
+    fn finish_trim(&mut self, mut trim: Trim, began: Millis, asker: Option<Asker>, result: Result<Steps, Errno>) {
+        let (before, selection, interrupted) = (trim.before, trim.selection, trim.interrupted);
+        let culprits = trim.culprits.take();
+        let dry = trim.dry;
+        let result = trim.end(&mut self.work).and(result);
+        let now = self.now();
+        let took = now.since(began);
+        let after = self.counters.count(&self.root).unwrap_or(before);
+        if let Some(culprits) = culprits {
+            self.note_culprits(culprits);
+        }
+        if !dry {
+            let outcome = Outcome { action: Action::Trim, before, after, took, done: result.is_ok() };
+            self.guard.outcome(now, &outcome, &self.settings);
+        }
+        match result {
+            Ok(steps) => {
+                let level = self.work.plan().level.filter(|_| selection == Selection::Level);
+                let steps = if selection == Selection::Level { steps } else { [0; 5] };
+                if !dry {
+                    tell(Event::Trimmed { before, after, steps, level, took, interrupted });
+                }
+                if let Some(asker) = asker {
+                    self.control.answer(asker, &Answer::Done(Done { before, after, took, steps, dry }));
+                }
+            }
+            Err(e) => {
+                self.obstacle(Rung::Trim, e);
+                if let Some(asker) = asker {
+                    self.control.answer(asker, &Answer::Failed { errno: e as i32 });
+                }
+            }
+        }
+    }
+
+    fn note_culprits(&mut self, culprits: ctwarden::incident::Culprits) {
+        if let Some(incident) = self.guard.incidents.current() {
+            if let Some((who, share)) = culprits.sources.first() {
+                tell(Event::HeldBy { who: *who, share: *share });
+            }
+            incident.culprits = culprits;
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! `/dev/kmsg`, from the end on. Never `/proc/kmsg`: reading that one takes the lines away from logd.
+
+use super::super::root::{KMSG, NETNS, Root};
+use ctwarden::event::Event;
+use ctwarden::observe::kmsg::{RECORD_MAX, Record};
+use ctwarden::observe::lines::LineSplitter;
+use ctwarden::observe::logwindow::{LogCounts, LogWindow};
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::sys::stat::{SFlag, fstat, stat};
+use nix::unistd::read;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// Records read at one go: a flood of foreign lines must not keep the loop from its counters.
+const RECORDS_A_LOOK: usize = 256;
+
+pub struct Log {
+    file: Option<OwnedFd>,
+    window: LogWindow,
+    told: LogCounts,
+    lines: LineSplitter<RECORD_MAX>,
+    /// A plain file (fake root) gives a stream of lines and is always "readable": not to be polled.
+    plain: bool,
+    fault: Option<Errno>,
+}
+
+/// What came since the last look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct News {
+    /// Our own lines: evidence of now.
+    pub refusals: u32,
+    /// Lines that the kernel says it held back: the past, and at most ours. No evidence, but they count.
+    pub suppressed: u32,
+    pub expectations: u32,
+}
+
+impl Log {
+    pub fn new(root: &Root) -> Self {
+        // The inode number is 32 bits wide in the kernel (proc_alloc_inum).
+        let netns = root.path(NETNS);
+        let own = stat(netns.as_str()).ok().map(|s| s.st_ino as u32);
+        let window = LogWindow::new(own.filter(|_| root.is_real()));
+        Self { file: None, window, told: LogCounts::default(), lines: LineSplitter::new(), plain: false, fault: None }
+    }
+
+    /// Opens it and reads what stands there, which is reported and never evidence.
+    pub fn start(&mut self, root: &Root, report: &mut dyn FnMut(Event)) {
+        self.open(root, report);
+        while self.read_some(report) == RECORDS_A_LOOK {}
+        self.window.start();
+        let lines = self.window.before().refusals;
+        if lines > 0 {
+            report(Event::LoggedBefore { lines });
+        }
+    }
+
+    fn open(&mut self, root: &Root, report: &mut dyn FnMut(Event)) {
+        match root.open(KMSG, OFlag::O_RDONLY | OFlag::O_NONBLOCK) {
+            Ok(file) => {
+                self.plain =
+                    fstat(&file).is_ok_and(|s| SFlag::from_bits_truncate(s.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG);
+                self.file = Some(file);
+                self.fault = None;
+            }
+            Err(e) => {
+                if self.fault != Some(e) {
+                    report(Event::LogUnreadable { errno: e as i32 });
+                }
+                self.fault = Some(e);
+            }
+        }
+    }
+
+    /// To be polled: readable when a record has come.
+    pub fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.file.as_ref().filter(|_| !self.plain).map(|f| f.as_fd())
+    }
+
+    /// It could be opened.
+    pub fn readable(&self) -> bool {
+        self.file.is_some()
+    }
+
+    /// Reads what has come and says what of it is ours.
+    pub fn news(&mut self, root: &Root, report: &mut dyn FnMut(Event)) -> News {
+        if self.file.is_none() {
+            self.open(root, report);
+        }
+        self.read_some(report);
+        let (now, told) = (*self.window.since(), self.told);
+        self.told = now;
+        News {
+            refusals: now.refusals - told.refusals,
+            suppressed: now.suppressed.saturating_sub(told.suppressed),
+            expectations: now.expectations - told.expectations,
+        }
+    }
+
+    /// At most [`RECORDS_A_LOOK`] records; how many there were.
+    fn read_some(&mut self, report: &mut dyn FnMut(Event)) -> usize {
+        let Some(file) = &self.file else { return 0 };
+        let mut records = 0;
+        while records < RECORDS_A_LOOK {
+            match read(file, self.lines.room()) {
+                Ok(0) => break,
+                Ok(n) => {
+                    self.lines.filled(n);
+                    while let Some(line) = self.lines.next_line() {
+                        records += 1;
+                        if let Ok(record) = Record::parse(line.bytes) {
+                            self.window.feed(&record);
+                        }
+                    }
+                }
+                // We fell behind: the next read gives the oldest record kept. Said once a look.
+                Err(Errno::EPIPE) => {
+                    records += 1;
+                    report(Event::LogOverrun);
+                }
+                // Longer than the buffer, which no record of ours is: the next read gives the next one.
+                Err(Errno::EINVAL) => records += 1,
+                Err(Errno::EAGAIN) => break,
+                Err(Errno::EINTR) => {}
+                Err(e) => {
+                    report(Event::LogUnreadable { errno: e as i32 });
+                    self.fault = Some(e);
+                    self.file = None;
+                    break;
+                }
+            }
+        }
+        records
+    }
+}

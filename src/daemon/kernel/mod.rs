@@ -1,0 +1,7 @@
+//! What is said to the kernel and what it answers: the effects, without a decision in them.
+
+pub mod counters;
+pub mod evict;
+pub mod log;
+pub mod reader;
+pub mod socket;

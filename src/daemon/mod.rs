@@ -1,0 +1,25 @@
+//! The only code that touches the system.
+//!
+//! ```text
+//! run.rs     the loop: poll, look, turn, act; the only reader of the clock
+//! job.rs     a pass under way, in slices; answer.rs: what a request leads to
+//! act.rs     an action becomes a write or a pass, and its outcome an observation
+//! work.rs    passes over the table, with all their buffers
+//! system.rs  sizing and settings, by way of the journal (statefile.rs)
+//! control.rs the socket that the CLI speaks to
+//! kernel/    netlink, log, counters
+//! root.rs    the only place where a system path is made
+//! ```
+
+pub mod act;
+pub mod answer;
+pub mod control;
+pub mod job;
+pub mod kernel;
+pub mod report;
+pub mod root;
+pub mod run;
+pub mod signals;
+pub mod statefile;
+pub mod system;
+pub mod work;

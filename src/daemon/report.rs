@@ -1,0 +1,52 @@
+//! Events become log lines: one write to standard error each, which procd hands to the system log.
+
+use ctwarden::event::{Event, Level};
+use log::{LevelFilter, Log, Metadata, Record};
+use std::fmt::Write as _;
+
+/// A longer line is cut.
+const LINE: usize = 512;
+
+struct Stderr;
+
+impl Log for Stderr {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+    fn log(&self, record: &Record<'_>) {
+        let mut line = heapless::String::<LINE>::new();
+        let _ = write!(line, "ctwarden: {}: {}", word(record.level()), record.args());
+        if line.len() == LINE {
+            line.pop();
+        }
+        let _ = line.push('\n');
+        let _ = nix::unistd::write(std::io::stderr(), line.as_bytes());
+    }
+    fn flush(&self) {}
+}
+
+fn word(level: log::Level) -> &'static str {
+    match level {
+        log::Level::Error => "error",
+        log::Level::Warn => "warning",
+        log::Level::Info => "info",
+        _ => "debug",
+    }
+}
+
+/// Log lines from now on go to standard error. `debug`: each trim is told too.
+pub fn start(debug: bool) {
+    let _ = log::set_logger(&Stderr);
+    log::set_max_level(if debug { LevelFilter::Debug } else { LevelFilter::Info });
+}
+
+/// Tells an event.
+pub fn tell(event: Event) {
+    let level = match event.level() {
+        Level::Error => log::Level::Error,
+        Level::Warn => log::Level::Warn,
+        Level::Info => log::Level::Info,
+        Level::Debug => log::Level::Debug,
+    };
+    log::log!(level, "{event}");
+}

@@ -1,0 +1,155 @@
+//! The only place where a system path is made.
+//!
+//! `--root DIR` puts DIR before every one of them: a folder of plain files then stands for the system, and nothing of the
+//! real one is read or written (the kernel's sockets are not used then either).
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
+use nix::sys::uio::pread;
+use nix::unistd::{read, write};
+use std::fmt::Write as _;
+use std::os::fd::OwnedFd;
+
+/// Longest path, with its root.
+pub const PATH_MOST: usize = 256;
+
+/// A path with its root, on the stack.
+pub type SystemPath = heapless::String<PATH_MOST>;
+
+/// One thing to be read, under the names it has had over the years, the newest first.
+pub type Names = &'static [&'static str];
+
+/// Of [`MAX`] the first so many are `nf_conntrack`'s; then come `ip_conntrack`'s.
+pub const MAX_NEW_NAMES: usize = 2;
+pub const COUNT: Names =
+    &["proc/sys/net/netfilter/nf_conntrack_count", "proc/sys/net/ipv4/netfilter/ip_conntrack_count"];
+pub const MAX: Names = &[
+    "proc/sys/net/netfilter/nf_conntrack_max",
+    "proc/sys/net/nf_conntrack_max",
+    "proc/sys/net/ipv4/netfilter/ip_conntrack_max",
+    "proc/sys/net/ipv4/ip_conntrack_max",
+];
+/// The module parameter is writable where the sysctl is not yet there (before 4.7).
+pub const BUCKETS: Names = &[
+    "proc/sys/net/netfilter/nf_conntrack_buckets",
+    "sys/module/nf_conntrack/parameters/hashsize",
+    "proc/sys/net/ipv4/netfilter/ip_conntrack_buckets",
+];
+pub const STAT: Names = &["proc/net/stat/nf_conntrack", "proc/net/stat/ip_conntrack"];
+pub const TEXT: Names = &["proc/net/nf_conntrack", "proc/net/ip_conntrack"];
+pub const MEMINFO: Names = &["proc/meminfo"];
+pub const SLABINFO: Names = &["proc/slabinfo"];
+pub const KMSG: Names = &["dev/kmsg"];
+pub const BOOT_ID: Names = &["proc/sys/kernel/random/boot_id"];
+pub const RELEASE: Names = &["proc/sys/kernel/osrelease"];
+pub const ARCH: Names = &["proc/sys/kernel/arch"];
+pub const NETNS: Names = &["proc/self/ns/net"];
+pub const BOARD_NAME: Names = &["tmp/sysinfo/board_name"];
+/// Where each timeout's sysctl stands, with the prefix of its name.
+pub const TIMEOUT_FOLDERS: [(&str, &str); 2] = [
+    ("proc/sys/net/netfilter/", ctwarden::observe::timeouts::PREFIX),
+    ("proc/sys/net/ipv4/netfilter/", ctwarden::observe::timeouts::LEGACY_PREFIX),
+];
+pub const CONFIG: &str = "etc/config/ctwarden";
+pub const STATE_DIR: &str = "var/run/ctwarden";
+pub const SYSCTL_FRAGMENT: &str = "etc/sysctl.d/60-ctwarden.conf";
+
+/// The folder that stands for `/`.
+#[derive(Clone, Debug)]
+pub struct Root {
+    prefix: heapless::String<128>,
+}
+
+impl Root {
+    /// `None`: the path is longer than 128 bytes. `""` and `"/"` are the real system.
+    pub fn new(dir: &str) -> Option<Self> {
+        let prefix = heapless::String::try_from(dir.trim_end_matches('/')).ok()?;
+        Some(Self { prefix })
+    }
+
+    /// Is it the real system?
+    pub fn is_real(&self) -> bool {
+        self.prefix.is_empty()
+    }
+
+    /// A path below the root. What does not fit is cut, and will not be found.
+    pub fn path(&self, parts: &[&str]) -> SystemPath {
+        let mut path = SystemPath::new();
+        let _ = write!(path, "{}/", self.prefix);
+        for part in parts {
+            let _ = path.push_str(part);
+        }
+        path
+    }
+
+    /// Opens the first of the names that is there. ENOENT: none is.
+    pub fn open(&self, names: Names, flags: OFlag) -> Result<OwnedFd, Errno> {
+        let mut fault = Errno::ENOENT;
+        for name in names {
+            match open(self.path(&[name]).as_str(), flags | OFlag::O_CLOEXEC, Mode::from_bits_truncate(0o644)) {
+                Ok(fd) => return Ok(fd),
+                // A name that is there but may not be read says more than one that is not there.
+                Err(e) if fault == Errno::ENOENT => fault = e,
+                Err(_) => {}
+            }
+        }
+        Err(fault)
+    }
+
+    /// Reads a file from its beginning into `room`; longer ones are cut.
+    pub fn read<'a>(&self, names: Names, room: &'a mut [u8]) -> Result<&'a [u8], Errno> {
+        let fd = self.open(names, OFlag::O_RDONLY)?;
+        read_all(&fd, room)
+    }
+
+    /// Writes a number into the first of the names that can be opened for writing.
+    pub fn write_number(&self, names: Names, value: u32) -> Result<(), Errno> {
+        let fd = self.open(names, OFlag::O_WRONLY | OFlag::O_TRUNC)?;
+        let mut text = heapless::String::<12>::new();
+        let _ = writeln!(text, "{value}");
+        write(&fd, text.as_bytes()).map(drop)
+    }
+}
+
+/// Reads until the end or until `room` is full.
+pub fn read_all<'a>(fd: &OwnedFd, room: &'a mut [u8]) -> Result<&'a [u8], Errno> {
+    let mut used = 0;
+    while let Some(rest) = room.get_mut(used..).filter(|r| !r.is_empty()) {
+        match read(fd, rest) {
+            Ok(0) => break,
+            Ok(n) => used += n,
+            Err(Errno::EINTR) => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(room.get(..used).unwrap_or(&[]))
+}
+
+/// A file that is read at every look: kept open, so that a look costs one system call. Opened anew when it fails, since
+/// a module that was unloaded and loaded again has new files.
+#[derive(Debug)]
+pub struct Kept {
+    names: Names,
+    fd: Option<OwnedFd>,
+}
+
+impl Kept {
+    pub const fn new(names: Names) -> Self {
+        Self { names, fd: None }
+    }
+
+    /// Its text now.
+    pub fn read<'a>(&mut self, root: &Root, room: &'a mut [u8]) -> Result<&'a [u8], Errno> {
+        if let Some(fd) = &self.fd {
+            match pread(fd, room, 0) {
+                Ok(n) => return Ok(room.get(..n).unwrap_or(&[])),
+                Err(_) => self.fd = None,
+            }
+        }
+        let fd = root.open(self.names, OFlag::O_RDONLY)?;
+        let n = pread(&fd, room, 0)?;
+        self.fd = Some(fd);
+        Ok(room.get(..n).unwrap_or(&[]))
+    }
+}

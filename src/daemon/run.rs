@@ -1,0 +1,402 @@
+//! The loop: poll, look, turn, act. The only reader of the clock.
+
+use super::act;
+use super::control::{Asker, CONNECTIONS, Control};
+use super::job::Job;
+use super::kernel::counters::Counters;
+use super::kernel::log::{Log, News};
+use super::report::tell;
+use super::root::Root;
+use super::signals::Signals;
+use super::statefile::StateFile;
+use super::system;
+use super::work::Work;
+use ctwarden::config::Config;
+use ctwarden::decide::ladder::{Action, Decision, Means, Outcome, Settings};
+use ctwarden::detect::{LOOK_LATEST, Look, Table, Verdict};
+use ctwarden::event::{Event, Obstacle};
+use ctwarden::guard::Guard;
+use ctwarden::journal::{Journal, Owner, Setting};
+use ctwarden::observe::memory::EntryCost;
+use ctwarden::protocol::Request;
+use ctwarden::rung::Rung;
+use ctwarden::sizing;
+use ctwarden::units::{Entries, Millis};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::time::{Duration, Instant};
+
+/// Work goes on for so long before the log is looked at again.
+const SLICE: Duration = Duration::from_millis(4);
+/// What changes rarely is read this often.
+const SLOW: Millis = Millis(5_000);
+
+pub struct Daemon {
+    pub(super) root: Root,
+    pub(super) config: Config,
+    pub(super) settings: Settings,
+    started: Instant,
+    pub(super) counters: Counters,
+    log: Log,
+    pub(super) guard: Guard,
+    pub(super) journal: Journal,
+    state: StateFile,
+    pub(super) control: Control,
+    cost: EntryCost,
+    pub(super) work: Work,
+    pub(super) job: Option<Job>,
+    pub(super) waiting: heapless::Deque<(Asker, Request), CONNECTIONS>,
+    next_look: Millis,
+    last_slow: Option<Millis>,
+    table: Option<Table>,
+    pub(super) unusable: heapless::Vec<Rung, 5>,
+    /// When the log was last read, and the longest that work has kept us from it.
+    log_read: Instant,
+    pub(super) longest_blind: Duration,
+    pub(super) log_readable: bool,
+}
+
+impl Daemon {
+    pub fn new(root: Root, config: Config, mut state: StateFile, control: Control) -> Self {
+        let journal = state.load(&root);
+        Self {
+            settings: config.settings(),
+            log: Log::new(&root),
+            cost: system::entry_cost(&root),
+            work: Work::new(&root),
+            root,
+            config,
+            started: Instant::now(),
+            counters: Counters::new(),
+            guard: Guard::default(),
+            journal,
+            state,
+            control,
+            job: None,
+            waiting: heapless::Deque::new(),
+            next_look: Millis(0),
+            last_slow: None,
+            table: None,
+            unusable: heapless::Vec::new(),
+            log_read: Instant::now(),
+            longest_blind: Duration::ZERO,
+            log_readable: false,
+        }
+    }
+
+    pub(super) fn now(&self) -> Millis {
+        Millis(self.started.elapsed().as_millis() as u64)
+    }
+
+    /// Runs until a signal ends it. `reload` gives the config anew, or `None` if it has faults.
+    pub fn run(mut self, signals: &Signals, mut reload: impl FnMut() -> Option<Config>) {
+        if let Some(why) = self.state.void {
+            tell(Event::JournalVoid { why });
+        }
+        self.log.start(&self.root, &mut tell);
+        crate::allocations::mark();
+        while !signals.stop() {
+            let log_woke = self.wait(signals);
+            signals.drain();
+            if signals.take_reload()
+                && let Some(config) = reload()
+            {
+                self.renew(config);
+            }
+            if signals.take_status() {
+                self.tell_status();
+            }
+            let now = self.now();
+            let news =
+                if log_woke || self.job.is_some() || now >= self.next_look { self.read_log() } else { News::default() };
+            if now >= self.next_look || news != News::default() {
+                self.turn(now, news);
+            }
+            while let Some((asker, request)) = self.control.next_request(now) {
+                // As many as there are places for askers: it is never full.
+                let _ = self.waiting.push_back((asker, request));
+            }
+            if self.job.is_none()
+                && let Some((asker, request)) = self.waiting.pop_front()
+            {
+                self.serve(asker, request);
+            }
+            self.work_on(SLICE);
+        }
+        self.leave();
+    }
+
+    /// Sleeps until something comes or the next look is due; `true`: the log has something.
+    fn wait(&mut self, signals: &Signals) -> bool {
+        let until = self.control.next_deadline().map_or(self.next_look, |d| d.min(self.next_look));
+        let idle = self.job.is_none() && self.waiting.is_empty();
+        // One more: poll counts whole milliseconds and must not wake just before.
+        let span = if idle { until.since(self.now()).0.min(LOOK_LATEST.0 + 1) + 1 } else { 0 };
+        let mut fds = heapless::Vec::<PollFd<'_>, { CONNECTIONS + 3 }>::new();
+        let log = self.log.poll_fd();
+        let all = log.into_iter().chain([signals.poll_fd()]).chain(self.control.poll_fds());
+        for fd in all {
+            let _ = fds.push(PollFd::new(fd, PollFlags::POLLIN));
+        }
+        match poll(&mut fds, PollTimeout::from(span as u16)) {
+            Ok(0) | Err(_) => false,
+            Ok(_) => log.is_some() && fds.first().and_then(PollFd::revents).is_some_and(|r| !r.is_empty()),
+        }
+    }
+
+    fn read_log(&mut self) -> News {
+        let news = self.log.news(&self.root, &mut tell);
+        self.log_readable = self.log.readable();
+        if self.job.is_some() {
+            self.longest_blind = self.longest_blind.max(self.log_read.elapsed());
+        }
+        self.log_read = Instant::now();
+        news
+    }
+
+    /// One look and what follows from it.
+    fn turn(&mut self, now: Millis, news: News) {
+        let look = self.look(now, news);
+        let means = self.means(look.table);
+        if matches!(self.job, Some(Job::Trim { .. })) {
+            self.guard.relieving();
+        }
+        let decision = self.guard.turn(&look, &means, &self.settings, &mut tell);
+        if let Some(decision) = decision
+            && !matches!(self.job, Some(Job::Trim { .. }))
+        {
+            self.act(now, decision);
+        }
+        self.next_look = now.after(self.guard.next_look(&self.settings));
+    }
+
+    /// Reads what a look consists of: always the count; the rest when it is time, or when there is reason to.
+    fn look(&mut self, now: Millis, news: News) -> Look {
+        let slow = self.last_slow.is_none_or(|last| now.since(last) >= SLOW);
+        let calm = self.guard.evidence().verdict == Verdict::Calm && news == News::default();
+        let table = match self.table {
+            Some(before) if calm && !slow => self.counters.table_of_max(&self.root, before.max),
+            _ => self.counters.table_with_buckets(&self.root),
+        };
+        let near = table.is_some_and(|t| t.occupancy() >= self.settings.marks.low);
+        let dropped = if slow || !calm || near { self.counters.dropped(&self.root) } else { None };
+        match (self.table, table) {
+            (None, Some(t)) => self.table_appeared(t),
+            (Some(_), None) => {
+                tell(Event::TableVanished);
+                self.counters.forget();
+            }
+            (Some(_), Some(_)) if slow => self.watch_drift(),
+            _ => {}
+        }
+        self.table = table;
+        if slow {
+            self.last_slow = Some(now);
+        }
+        Look {
+            at: now,
+            table,
+            dropped,
+            logged: news.refusals,
+            suppressed: news.suppressed,
+            expectations: news.expectations,
+        }
+    }
+
+    fn table_appeared(&mut self, table: Table) {
+        tell(Event::TableAppeared { max: table.max });
+        self.unusable.clear();
+        self.guard.ladder.renew();
+        if self.work.has_netlink()
+            && self.config.ladder.contains(&Rung::Trim)
+            && let Err(e) = self.work.probe(&self.root)
+        {
+            self.obstacle(Rung::Trim, e);
+        }
+        self.size();
+    }
+
+    /// Sizes the table: max and buckets as the machine and the config have it.
+    pub(super) fn size(&mut self) {
+        let Some(mut found) = system::found(&self.root, &mut self.counters) else { return };
+        // What is ours from before is not the system's own value.
+        for (setting, value) in [(Setting::Max, Some(&mut found.max)), (Setting::Buckets, found.buckets.as_mut())] {
+            if let (Some(change), Some(value)) = (self.journal.change(setting), value)
+                && change.owner(*value) == Owner::Us
+            {
+                *value = change.before;
+            }
+        }
+        let machine = system::machine(&self.root, None);
+        let plan = sizing::plan(&machine, &self.config.sizing, Some(&found));
+        for (setting, to) in [(Setting::Buckets, plan.buckets), (Setting::Max, plan.max)] {
+            match system::value(&self.root, setting) {
+                Some(from) if from != to && to.0 > 0 => self.set_to_size(setting, from, to),
+                _ => {}
+            }
+        }
+        self.journal.sized = Some(plan.max);
+    }
+
+    fn set_to_size(&mut self, setting: Setting, from: Entries, to: Entries) {
+        let name = setting.name();
+        if self.config.dry_run {
+            return tell(Event::WouldSize { name, from, to });
+        }
+        match system::set(&self.root, Some(&self.state), &mut self.journal, setting, to) {
+            Ok(to) if to != from => tell(Event::Sized { name, from, to }),
+            Ok(_) => {}
+            Err(e) if setting == Setting::Max => self.obstacle(Rung::Grow, e),
+            // One line is enough: max, which comes next, will meet the same.
+            Err(_) => {}
+        }
+    }
+
+    /// Our value may have fallen back (module reload), or somebody may have set another.
+    fn watch_drift(&mut self) {
+        let Some(change) = self.journal.change(Setting::Max).copied() else { return };
+        let Some(found) = system::value(&self.root, Setting::Max) else { return };
+        let name = Setting::Max.name();
+        match change.owner(found) {
+            Owner::Us => {}
+            Owner::Before => {
+                tell(Event::FellBack { name, found });
+                self.size();
+            }
+            Owner::Another => {
+                tell(Event::LeftAlone { name, ours: change.ours, found });
+                self.journal.forget(Setting::Max);
+                let _ = self.state.save(&self.journal);
+            }
+        }
+    }
+
+    /// What could be done about a table like this.
+    fn means(&self, table: Option<Table>) -> Means {
+        let Some(t) = table else { return Means::default() };
+        let base = self.journal.change(Setting::Max).map(|c| (self.journal.sized.unwrap_or(c.before), c.ours));
+        let grown_from = base.filter(|(base, ours)| ours > base && t.max == *ours).map(|(base, _)| base);
+        let can_trim = self.work.has_netlink() && !self.unusable.contains(&Rung::Trim);
+        let may_grow = t.occupancy() >= self.settings.marks.high
+            && self.settings.ladder.contains(&Rung::Grow)
+            && !self.unusable.contains(&Rung::Grow);
+        let grow_to = may_grow.then(|| self.grow_to(t)).flatten();
+        Means { grow_to, grown_from, can_trim }
+    }
+
+    fn grow_to(&self, t: Table) -> Option<Entries> {
+        let s = &self.config.sizing;
+        let table = sizing::Table {
+            max: t.max,
+            count: t.count,
+            buckets: t.buckets,
+            mem_available: system::available(&self.root),
+            reserve: s.reserve,
+            cost: self.cost,
+            ceiling: s.ceiling,
+            low: self.settings.marks.low,
+        };
+        sizing::grow_step(&table).ok().map(|step| step.to)
+    }
+
+    /// Does what was decided, if a last look still calls for it.
+    fn act(&mut self, now: Millis, decision: Decision) {
+        let table = self.counters.table(&self.root);
+        let fresh = Look { at: now, table, ..Look::default() };
+        let Some(table) = table.filter(|_| self.guard.still_wanted(&decision.action, &fresh, &self.settings)) else {
+            return;
+        };
+        let dry = self.config.dry_run;
+        tell(Event::Decided { decision, dry });
+        let action = decision.action;
+        let outcome = |after, took, done| Outcome { action, before: table.count, after, took, done };
+        if dry {
+            return self.guard.outcome(now, &outcome(table.count, Millis(0), false), &self.settings);
+        }
+        match action {
+            Action::Trim => self.begin_trim(now, table.count),
+            Action::Flush => {
+                let _ = self.flush(table.count);
+            }
+            Action::Grow { to } | Action::Shrink { to } => {
+                let done = match system::set(&self.root, Some(&self.state), &mut self.journal, Setting::Max, to) {
+                    Ok(read_back) => {
+                        tell(Event::MaxSet { action, from: table.max, read_back });
+                        read_back == to
+                    }
+                    Err(e) => {
+                        self.obstacle(Rung::Grow, e);
+                        false
+                    }
+                };
+                self.guard.outcome(now, &outcome(table.count, Millis(0), done), &self.settings);
+                if matches!(action, Action::Grow { .. }) {
+                    self.begin_snapshot(table.count);
+                }
+            }
+        }
+    }
+
+    /// Empties the table: the ladder's, or a requested one.
+    pub(super) fn flush(&mut self, before: Entries) -> Result<(Entries, Millis), Errno> {
+        let began = self.now();
+        self.snapshot_now(before);
+        let Self { root, config, work, counters, log, .. } = self;
+        let done = act::flush(root, config, work, counters, &mut || {
+            log.news(root, &mut tell);
+        });
+        let now = self.now();
+        let took = now.since(began);
+        let after = done.as_ref().map_or(before, |(after, _)| *after);
+        let outcome = Outcome { action: Action::Flush, before, after, took, done: done.is_ok() };
+        self.guard.outcome(now, &outcome, &self.settings);
+        match done {
+            Ok((after, way)) => {
+                tell(Event::Flushed { before, after, way, took });
+                Ok((after, took))
+            }
+            Err(e) => {
+                self.obstacle(Rung::Flush, e);
+                Err(e)
+            }
+        }
+    }
+
+    /// A rung met an error: said once, and not tried again until config or module change.
+    pub(super) fn obstacle(&mut self, rung: Rung, e: Errno) {
+        let why = match e {
+            _ if rung == Rung::Grow => Obstacle::ReadOnlySysctl { errno: e as i32 },
+            Errno::EPERM | Errno::EACCES => Obstacle::NotPermitted,
+            Errno::EPROTONOSUPPORT | Errno::EINVAL | Errno::EOPNOTSUPP => {
+                self.work.without_netlink();
+                Obstacle::NoCtnetlink
+            }
+            _ => Obstacle::NoEffect,
+        };
+        if !self.unusable.contains(&rung) {
+            let _ = self.unusable.push(rung);
+            tell(Event::Skipped { rung, why });
+        }
+    }
+
+    /// A new config.
+    fn renew(&mut self, config: Config) {
+        self.settings = config.settings();
+        self.config = config;
+        self.unusable.clear();
+        self.guard.ladder.renew();
+        self.size();
+        self.next_look = Millis(0);
+        tell(Event::Reloaded);
+    }
+
+    fn tell_status(&self) {
+        tell(Event::Status { evidence: *self.guard.evidence() });
+    }
+
+    /// Leaves things as they were found.
+    fn leave(mut self) {
+        self.job = None;
+        system::put_back_all(&self.root, &self.state, &mut self.journal, &mut tell);
+    }
+}

@@ -1,0 +1,112 @@
+//! The journal's file: written whole, synced, renamed into place, on tmpfs.
+
+use super::root::{BOOT_ID, Root, SystemPath};
+use ctwarden::journal::{Journal, MOST_BYTES, Void};
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg, OFlag, open, renameat};
+use nix::sys::stat::Mode;
+use nix::unistd::{fsync, mkdir, unlink, write};
+use std::fmt::Write as _;
+use std::os::fd::OwnedFd;
+
+pub struct StateFile {
+    path: SystemPath,
+    fresh: SystemPath,
+    /// What stands there is not a record that counts, and why.
+    pub void: Option<Void>,
+    _lock: Flock<OwnedFd>,
+}
+
+/// Why the state folder cannot be used.
+#[derive(Debug)]
+pub enum StateFault {
+    /// Another ctwarden holds its lock.
+    Taken,
+    Folder(Errno),
+}
+
+impl StateFile {
+    /// Makes the folder if need be and takes its lock: one daemon at a time.
+    pub fn open(dir: &str) -> Result<Self, StateFault> {
+        let mut made = SystemPath::new();
+        let _ = made.push_str(dir.trim_end_matches('/'));
+        make_folders(&made).map_err(StateFault::Folder)?;
+        let at = |name: &str| {
+            let mut path = SystemPath::new();
+            let _ = write!(path, "{made}/{name}");
+            path
+        };
+        let lock = open(
+            at("lock").as_str(),
+            OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_CLOEXEC,
+            Mode::from_bits_truncate(0o600),
+        )
+        .map_err(StateFault::Folder)?;
+        let lock = Flock::lock(lock, FlockArg::LockExclusiveNonblock).map_err(|(_, e)| match e {
+            Errno::EWOULDBLOCK => StateFault::Taken,
+            e => StateFault::Folder(e),
+        })?;
+        Ok(Self { path: at("journal"), fresh: at("journal.new"), void: None, _lock: lock })
+    }
+
+    /// The journal of a former run of this boot, else an empty one.
+    pub fn load(&mut self, root: &Root) -> Journal {
+        let boot = boot_id(root);
+        let mut room = [0; MOST_BYTES];
+        let Ok(fd) = open(self.path.as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()) else {
+            return Journal::new(boot);
+        };
+        let bytes = super::root::read_all(&fd, &mut room).unwrap_or(&[]);
+        Journal::decode(bytes, boot).unwrap_or_else(|why| {
+            self.void = Some(why);
+            Journal::new(boot)
+        })
+    }
+
+    /// Writes the journal; an empty one is no file. On any error the former record still stands.
+    pub fn save(&self, journal: &Journal) -> Result<(), Errno> {
+        if journal.is_empty() {
+            return match unlink(self.path.as_str()) {
+                Ok(()) | Err(Errno::ENOENT) => Ok(()),
+                Err(e) => Err(e),
+            };
+        }
+        let mut room = [0; MOST_BYTES];
+        let bytes = journal.encode(&mut room).ok_or(Errno::EOVERFLOW)?;
+        let fd = open(
+            self.fresh.as_str(),
+            OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_CLOEXEC,
+            Mode::from_bits_truncate(0o600),
+        )?;
+        if write(&fd, bytes)? != bytes.len() {
+            return Err(Errno::ENOSPC);
+        }
+        fsync(&fd)?;
+        renameat(nix::fcntl::AT_FDCWD, self.fresh.as_str(), nix::fcntl::AT_FDCWD, self.path.as_str())
+    }
+}
+
+fn make_folders(path: &str) -> Result<(), Errno> {
+    let ends = path.char_indices().skip(1).filter(|(_, c)| *c == '/').map(|(i, _)| i).chain([path.len()]);
+    for end in ends {
+        match mkdir(path.get(..end).unwrap_or(path), Mode::from_bits_truncate(0o755)) {
+            Ok(()) | Err(Errno::EEXIST) => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
+
+/// The kernel's boot id as 16 bytes; zeros where there is none, so that at least damage is still recognised.
+fn boot_id(root: &Root) -> [u8; 16] {
+    let mut room = [0; 64];
+    let text = root.read(BOOT_ID, &mut room).unwrap_or(&[]);
+    let mut id = [0; 16];
+    let digits = text.iter().filter_map(|b| (*b as char).to_digit(16));
+    for (i, digit) in digits.take(32).enumerate() {
+        if let Some(byte) = id.get_mut(i / 2) {
+            *byte = *byte << 4 | digit as u8;
+        }
+    }
+    id
+}

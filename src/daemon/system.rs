@@ -1,0 +1,138 @@
+//! The machine and the settings of its table: what is read for sizing, and what is written, by way of the journal.
+
+use super::kernel::counters::Counters;
+use super::root::{ARCH, BOARD_NAME, BUCKETS, MAX, MEMINFO, Names, Root, SLABINFO};
+use super::statefile::StateFile;
+use ctwarden::event::Event;
+use ctwarden::journal::{Journal, Owner, Setting};
+use ctwarden::observe::counters::entries;
+use ctwarden::observe::lines::LineSplitter;
+use ctwarden::observe::memory::{EntryCost, Memory, SlabText};
+use ctwarden::sizing::{Found, Machine};
+use ctwarden::units::{Entries, Kib};
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::unistd::read;
+
+/// `MemTotal` and `MemAvailable`; zeros where they cannot be read.
+pub fn memory(root: &Root) -> Memory {
+    let mut room = [0; 2048];
+    root.read(MEMINFO, &mut room).ok().and_then(|text| Memory::parse(text).ok()).unwrap_or_default()
+}
+
+/// What an entry costs here: measured where the slab is told (not in OpenWrt kernels from 6.8 on), else assumed.
+pub fn entry_cost(root: &Root) -> EntryCost {
+    let Ok(file) = root.open(SLABINFO, OFlag::O_RDONLY) else { return EntryCost::ASSUMED };
+    let mut splitter = LineSplitter::<1024>::new();
+    let mut slab = SlabText::new();
+    while let Ok(n @ 1..) = read(&file, splitter.room()) {
+        splitter.filled(n);
+        while let Some(line) = splitter.next_line() {
+            slab.line(line.bytes);
+        }
+    }
+    slab.finish()
+}
+
+/// The machine to size for, with the board of that name or of the name that the system gives itself.
+pub fn machine(root: &Root, board: Option<&str>) -> Machine {
+    let memory = memory(root);
+    let mut room = [0; 96];
+    let named = root.read(BOARD_NAME, &mut room).ok().and_then(|b| core::str::from_utf8(b).ok()).map(str::trim);
+    let board = board.or(named).and_then(ctwarden::board::by_name);
+    Machine {
+        mem_total: memory.total,
+        mem_available: memory.available,
+        cost: entry_cost(root),
+        pointer: kernel_pointer(root),
+        board,
+    }
+}
+
+/// Bytes of a kernel pointer: a 32-bit program may run on a 64-bit kernel. The file is there since Linux 6.1; before
+/// that uname says it, which under a fake root would speak of the wrong machine.
+fn kernel_pointer(root: &Root) -> u32 {
+    let mut room = [0; 64];
+    let wide = match root.read(ARCH, &mut room) {
+        Ok(arch) => arch.windows(2).any(|w| w == b"64"),
+        Err(_) if root.is_real() => {
+            nix::sys::utsname::uname().is_ok_and(|u| u.machine().to_string_lossy().contains("64"))
+        }
+        Err(_) => false,
+    };
+    if wide { 8 } else { 4 }
+}
+
+/// The limits in force.
+pub fn found(root: &Root, counters: &mut Counters) -> Option<Found> {
+    let table = counters.table_with_buckets(root)?;
+    Some(Found { max: table.max, buckets: Some(table.buckets).filter(|b| b.0 > 0), count: table.count })
+}
+
+pub const fn names(setting: Setting) -> Names {
+    match setting {
+        Setting::Max => MAX,
+        Setting::Buckets => BUCKETS,
+    }
+}
+
+/// The value of a setting now.
+pub fn value(root: &Root, setting: Setting) -> Option<Entries> {
+    let mut room = [0; 32];
+    entries(root.read(names(setting), &mut room).ok()?).ok()
+}
+
+/// Sets a value: intention into the journal, the write, the value as read back, that into the journal.
+pub fn set(
+    root: &Root,
+    state: Option<&StateFile>,
+    journal: &mut Journal,
+    setting: Setting,
+    to: Entries,
+) -> Result<Entries, Errno> {
+    let found = value(root, setting).ok_or(Errno::ENOENT)?;
+    journal.intend(setting, found, to);
+    if let Some(state) = state {
+        state.save(journal)?;
+    }
+    let written = root.write_number(names(setting), to.0);
+    let now = value(root, setting).unwrap_or(found);
+    journal.applied(setting, now);
+    if let Some(state) = state {
+        state.save(journal)?;
+    }
+    written.map(|()| now)
+}
+
+/// Puts back everything that is still ours, and says what is not.
+pub fn put_back_all(root: &Root, state: &StateFile, journal: &mut Journal, report: &mut dyn FnMut(Event)) {
+    for setting in Setting::ALL {
+        put_back(root, state, journal, setting, report);
+    }
+    journal.sized = None;
+    let _ = state.save(journal);
+}
+
+fn put_back(root: &Root, state: &StateFile, journal: &mut Journal, setting: Setting, report: &mut dyn FnMut(Event)) {
+    let Some(change) = journal.change(setting).copied() else { return };
+    let name = setting.name();
+    let Some(found) = value(root, setting) else {
+        // The module is gone and took the value with it.
+        journal.forget(setting);
+        return;
+    };
+    match change.owner(found) {
+        Owner::Us => match set(root, Some(state), journal, setting, change.before) {
+            Ok(to) => report(Event::PutBack { name, to }),
+            Err(e) => report(Event::NotWritten { name, errno: e as i32 }),
+        },
+        Owner::Before => {}
+        Owner::Another => report(Event::LeftAlone { name, ours: change.ours, found }),
+    }
+    journal.forget(setting);
+}
+
+/// What is spared of memory for growth.
+pub fn available(root: &Root) -> Kib {
+    memory(root).available
+}

@@ -1,0 +1,320 @@
+//! Passes over the table: to sample it, to count it, to evict from it. All buffers are here, fixed, taken once.
+//!
+//! A pass is done in steps of one datagram each, so that whoever drives it looks at the log in between.
+
+use super::kernel::evict::{self, Evictor};
+use super::kernel::reader::{Buffers, Progress, Reader};
+use super::root::{RELEASE, Root, TIMEOUT_FOLDERS};
+use ctwarden::config::Config;
+use ctwarden::decide::sample::{HolderId, Order, Sample, scramble};
+use ctwarden::decide::trim::{Goal, Plan};
+use ctwarden::entry::Entry;
+use ctwarden::incident::{CULPRITS, Culprits};
+use ctwarden::observe::census::Census;
+use ctwarden::observe::timeouts::{Timeout, Timeouts, kernel_version};
+use ctwarden::protocol::{By, ROWS_MOST, Selection, Top, TopKey, TopRow};
+use ctwarden::units::{Entries, Permille};
+use nix::errno::Errno;
+use std::sync::{Mutex, MutexGuard};
+
+/// Entries that a sampled census reads: as many as a trim's sample.
+pub const SAMPLE: u32 = ctwarden::decide::sample::ROWS as u32;
+
+/// The memory of all passes, about 100 KiB. One pass at a time.
+///
+/// All zeros to begin with, and in static memory: it takes no room in the binary, and of RAM only what is used.
+struct Room {
+    buffers: Buffers,
+    sample: Sample,
+    plan: Plan,
+    census: Census,
+}
+
+static ROOM: Mutex<Room> =
+    Mutex::new(Room { buffers: Buffers::new(), sample: Sample::new(), plan: Plan::new(), census: Census::new() });
+
+/// What passes need beside their memory.
+pub struct Work {
+    room: MutexGuard<'static, Room>,
+    timeouts: Timeouts,
+    /// Drawn at start; nobody outside can know which holders share an id.
+    key: u32,
+    draws: u32,
+    netlink: bool,
+    filter: bool,
+    /// The front of a dump is no sample any more: the last pass deleted from it and stopped early.
+    depleted: bool,
+}
+
+/// What a pass is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To know level and thresholds; with `culprits` also who holds the table.
+    Sample { culprits: bool },
+    /// To know who holds the table.
+    Census { exact: bool },
+    /// To take entries out.
+    Evict(Selection),
+}
+
+pub struct Pass {
+    pub purpose: Purpose,
+    reader: Reader,
+    evictor: Option<Evictor>,
+    /// Entries in the table when it began.
+    of: Entries,
+    read: u32,
+    /// Entries asked to be deleted.
+    pub evicted: u32,
+    finished: bool,
+}
+
+impl Work {
+    /// The one and only: a second one would wait for ever, since there is one thread. Draws the key, and learns which
+    /// kernel this is. A fake root has no netlink.
+    pub fn new(root: &Root) -> Self {
+        let mut random = [0; 4];
+        // Not for secrets of any worth: nobody gains more than a wrong guess at who shares an id.
+        if let Ok(fd) = root.open(&["dev/urandom"], nix::fcntl::OFlag::O_RDONLY) {
+            let _ = nix::unistd::read(&fd, &mut random);
+        }
+        let mut timeouts = Timeouts::new();
+        let mut room = [0; 96];
+        if let Ok(release) = root.read(RELEASE, &mut room)
+            && let Some((major, minor)) = kernel_version(release)
+        {
+            timeouts.for_kernel(major, minor);
+        }
+        Self {
+            room: ROOM.lock().unwrap_or_else(|poisoned| poisoned.into_inner()),
+            timeouts,
+            key: u32::from_ne_bytes(random),
+            draws: 0,
+            netlink: root.is_real(),
+            filter: std::env::var_os("CTWARDEN_NO_FILTER").is_none(),
+            depleted: false,
+        }
+    }
+
+    /// The plan of the last sample.
+    pub fn plan(&self) -> &Plan {
+        &self.room.plan
+    }
+
+    /// A number that differs each time.
+    fn draw(&mut self) -> u32 {
+        self.draws = self.draws.wrapping_add(1);
+        scramble(self.draws, self.key)
+    }
+
+    /// Reads the timeouts in force: idle is told from them. 25 files; done when relief begins, not in calm.
+    pub fn read_timeouts(&mut self, root: &Root) {
+        for timeout in Timeout::ALL {
+            for (folder, prefix) in TIMEOUT_FOLDERS {
+                let path = root.path(&[folder, prefix, timeout.suffix()]);
+                let mut room = [0; 16];
+                if let Ok(fd) =
+                    nix::fcntl::open(path.as_str(), nix::fcntl::OFlag::O_RDONLY, nix::sys::stat::Mode::empty())
+                    && let Ok(text) = super::root::read_all(&fd, &mut room)
+                    && let Ok(seconds) = ctwarden::observe::counters::number(text)
+                {
+                    self.timeouts.set(timeout, seconds);
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Begins a pass over a table of `of` entries.
+    pub fn begin(&mut self, purpose: Purpose, root: &Root, of: Entries) -> Result<Pass, Errno> {
+        let reader = Reader::open(root, &mut self.room.buffers, self.netlink)?;
+        // ctnetlink is needed to delete, whatever the reader is.
+        let evictor = match purpose {
+            Purpose::Evict(_) if self.netlink => Some(Evictor::open()?),
+            Purpose::Evict(_) => return Err(Errno::EOPNOTSUPP),
+            _ => None,
+        };
+        match purpose {
+            Purpose::Sample { culprits } => {
+                self.room.sample.clear();
+                if culprits {
+                    self.clear_census();
+                }
+            }
+            Purpose::Census { .. } => self.clear_census(),
+            Purpose::Evict(_) => {}
+        }
+        Ok(Pass { purpose, reader, evictor, of, read: 0, evicted: 0, finished: false })
+    }
+
+    fn clear_census(&mut self) {
+        let seed = (self.draw() as u64) << 32 | self.draw() as u64;
+        self.room.census.clear(seed);
+    }
+
+    /// Without ctnetlink the proc text is read from now on; nothing can be deleted then.
+    pub fn without_netlink(&mut self) {
+        self.netlink = false;
+    }
+
+    /// Does the kernel filter by status? See [`evict::filters_by_status`].
+    pub fn filters_by_status(&mut self) -> bool {
+        evict::filters_by_status(&mut self.room.buffers) == Ok(true)
+    }
+
+    /// May whole selections be deleted by a filter in the kernel? Not if the environment says so (the bench compares).
+    pub fn may_filter(&self) -> bool {
+        self.netlink && self.filter
+    }
+
+    /// Is there ctnetlink? EPROTONOSUPPORT or EINVAL: no.
+    pub fn probe(&mut self, root: &Root) -> Result<(), Errno> {
+        Reader::open(root, &mut self.room.buffers, true)?.step(&mut self.room.buffers, &mut |_| false).map(drop)
+    }
+
+    pub fn has_netlink(&self) -> bool {
+        self.netlink
+    }
+
+    /// Turns the sample into a plan.
+    pub fn make_plan(&mut self, goal: Goal) {
+        let salt = self.draw();
+        let Room { plan, sample, .. } = &mut *self.room;
+        plan.make(sample, goal, salt);
+    }
+
+    /// Who holds the table, after a sample or census pass that counted it.
+    pub fn culprits(&self) -> Culprits {
+        let mut c = Culprits::default();
+        let permille = |share: ctwarden::observe::tally::Share| Permille(share.0 / 10);
+        for row in self.room.census.top_sources(CULPRITS) {
+            let _ = c.sources.push((row.key.address(), permille(row.tally.share)));
+        }
+        for row in self.room.census.top_destinations(CULPRITS) {
+            let d = row.key;
+            let _ = c.destinations.push((d.address(), d.protocol(), d.port(), permille(row.tally.share)));
+        }
+        c
+    }
+
+    /// The census as an answer.
+    pub fn top(&self, by: By, rows: usize, count: Entries) -> Top {
+        let n = rows.min(ROWS_MOST);
+        let mut top = Top {
+            by,
+            basis: self.room.census.basis(),
+            interrupted: self.room.census.interrupted(),
+            count,
+            rows: heapless::Vec::new(),
+        };
+        let mut add = |key, tally, at_most| {
+            let _ = top.rows.push(TopRow { key, tally, at_most });
+        };
+        match by {
+            By::Source => {
+                self.room.census.top_sources(n).for_each(|r| add(TopKey::Source(r.key.address()), r.tally, r.at_most))
+            }
+            By::Prefix => self
+                .room
+                .census
+                .top_prefixes(n)
+                .for_each(|r| add(TopKey::Prefix(r.key.address(), r.key.bits()), r.tally, r.at_most)),
+            By::Destination => self.room.census.top_destinations(n).for_each(|r| {
+                let key =
+                    TopKey::Destination { address: r.key.address(), protocol: r.key.protocol(), port: r.key.port() };
+                add(key, r.tally, r.at_most);
+            }),
+            By::State => ctwarden::entry::Class::ALL.into_iter().take(n).for_each(|class| {
+                let tally = self.room.census.class(class);
+                add(TopKey::State(class), tally, tally.count);
+            }),
+        }
+        top
+    }
+}
+
+impl Pass {
+    /// One datagram more.
+    pub fn step(&mut self, work: &mut Work, config: &Config) -> Result<Progress, Errno> {
+        let Work { room, timeouts, key, depleted, .. } = work;
+        let Room { buffers, sample, plan, census } = &mut **room;
+        let Pass { purpose, reader, evictor, read, evicted, of, .. } = self;
+        // A sample of a depleted front would lie: then all of it is read, and the rows are drawn from all of it.
+        let draw_from_all = *depleted;
+        let limit = match purpose {
+            Purpose::Sample { .. } | Purpose::Census { exact: false } if !draw_from_all && of.0 > SAMPLE => SAMPLE,
+            _ => u32::MAX,
+        };
+        let purpose = *purpose;
+        let mut take = |e: &Entry<'_>| {
+            *read += 1;
+            match purpose {
+                Purpose::Sample { culprits } => {
+                    let order = Order::new(e.class(), timeouts.idle(e), config.protected(e));
+                    sample.draw(HolderId::new(e.holder(), *key), order, scramble(*read, *key));
+                    if culprits {
+                        census.add(e, timeouts);
+                    }
+                    *read < limit
+                }
+                Purpose::Census { .. } => {
+                    census.add(e, timeouts);
+                    *read < limit
+                }
+                Purpose::Evict(selection) => {
+                    let goes = match selection {
+                        Selection::Level => {
+                            let order = Order::new(e.class(), timeouts.idle(e), config.protected(e));
+                            plan.takes(HolderId::new(e.holder(), *key), order, e.id).is_some()
+                        }
+                        _ if config.protected(e) => false,
+                        Selection::Source(source, only) => {
+                            let hers = if source.is_ipv4() {
+                                e.source == source
+                            } else {
+                                e.holder() == ctwarden::entry::holder_of(source)
+                            };
+                            hers && only.is_none_or(|o| o.covers(e.class(), timeouts.idle(e)))
+                        }
+                        Selection::Kind(only) => only.covers(e.class(), timeouts.idle(e)),
+                        Selection::All => true,
+                    };
+                    if goes && let Some(evictor) = evictor {
+                        *evicted += 1;
+                        evictor.evict(e);
+                    }
+                    true
+                }
+            }
+        };
+        let progress = reader.step(buffers, &mut take)?;
+        if let Some(evictor) = evictor {
+            // The kernel fills the next datagram when this one is read: what it deletes now it need not copy again.
+            evictor.send();
+        }
+        if progress == Progress::Done {
+            self.finished = true;
+            if self.reader.interrupted() {
+                work.room.census.note_interrupted();
+            }
+            if limit != u32::MAX && self.read >= limit {
+                work.room.census.sampled(self.of);
+            }
+        }
+        Ok(progress)
+    }
+
+    /// The kernel said that the table changed shape meanwhile.
+    pub fn interrupted(&self) -> bool {
+        self.reader.interrupted()
+    }
+
+    /// Ends the pass, finished or not. The first error of its deletions.
+    pub fn end(mut self, work: &mut Work) -> Result<(), Errno> {
+        if let Some(evictor) = self.evictor.take() {
+            work.depleted = !self.finished;
+            return evictor.finish();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,83 @@
+//! The whole way from a look to a decision, as one value: what the daemon, `replay`, `drill` and the tests all drive.
+
+use crate::decide::ladder::{Action, Decision, Ladder, Means, Outcome, Settings};
+use crate::detect::{Detector, Evidence, Look};
+use crate::event::Event;
+use crate::incident::{Change, Incidents};
+use crate::units::Millis;
+
+/// Detector, ladder and incidents. Holds no clock: every moment comes in.
+#[derive(Clone, Debug, Default)]
+pub struct Guard {
+    detector: Detector,
+    /// The climb.
+    pub ladder: Ladder,
+    /// What has happened.
+    pub incidents: Incidents,
+}
+
+impl Guard {
+    /// Takes a look in and says what to do. What is worth telling goes to `report`.
+    pub fn turn(
+        &mut self,
+        look: &Look,
+        means: &Means,
+        s: &Settings,
+        report: &mut impl FnMut(Event),
+    ) -> Option<Decision> {
+        let before = self.detector.evidence().verdict;
+        let e = *self.detector.feed(look, &s.marks);
+        if e.verdict != before {
+            report(Event::Verdict { from: before, evidence: e });
+        }
+        if self.incidents.feed(look.at, &e) == Change::Ended
+            && let Some(i) = self.incidents.last()
+        {
+            report(Event::IncidentOver {
+                number: i.number,
+                lasted: i.ended.unwrap_or(look.at).since(i.began),
+                refused: i.refused,
+                evicted: i.evicted,
+            });
+        }
+        let decision = self.ladder.decide(look.at, &e, s, means);
+        if let Some(why) = self.ladder.take_refusal() {
+            report(Event::FlushRefused { why });
+        }
+        decision
+    }
+
+    /// Re-decides on a fresh look just before acting: `true` if the action is still called for.
+    pub fn still_wanted(&self, action: &Action, look: &Look, s: &Settings) -> bool {
+        let Some(table) = look.table else { return false };
+        match action {
+            Action::Shrink { .. } => table.occupancy() < s.marks.high,
+            _ => table.occupancy() >= s.marks.high,
+        }
+    }
+
+    /// Entries are being taken out: see [`Detector::relieved`].
+    pub fn relieving(&mut self) {
+        self.detector.relieved();
+    }
+
+    /// Takes in what came of an action.
+    pub fn outcome(&mut self, now: Millis, o: &Outcome, s: &Settings) {
+        let e = *self.detector.evidence();
+        self.ladder.outcome(now, o, &e, &s.marks);
+        self.incidents.acted(o);
+        if o.done {
+            self.detector.relieved();
+        }
+    }
+
+    /// The evidence of the last look.
+    pub const fn evidence(&self) -> &Evidence {
+        self.detector.evidence()
+    }
+
+    /// How long until the next look is due.
+    pub fn next_look(&self, s: &Settings) -> Millis {
+        self.detector.next_look(&s.marks)
+    }
+}

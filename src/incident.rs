@@ -1,0 +1,151 @@
+//! What an owner wants to know afterwards: when it was full, who filled it, what was done.
+
+use crate::decide::ladder::{Action, Outcome};
+use crate::detect::{Evidence, Verdict};
+use crate::units::{Entries, Millis, Permille};
+use core::net::IpAddr;
+use serde::{Deserialize, Serialize};
+
+/// Incidents kept. Full: the oldest goes.
+pub const KEPT: usize = 8;
+/// Holders and destinations named in a culprit snapshot.
+pub const CULPRITS: usize = 3;
+/// Calm for this long ends an incident: what flares up again sooner is the same one.
+pub const QUIET: Millis = Millis(10_000);
+
+/// Who held how much when relief began.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Culprits {
+    /// Heaviest holders (hosts; IPv6 /64) with their share of the table.
+    pub sources: heapless::Vec<(IpAddr, Permille), CULPRITS>,
+    /// Heaviest destinations: address, protocol number, port, share.
+    pub destinations: heapless::Vec<(IpAddr, u8, u16, Permille), CULPRITS>,
+}
+
+/// One time that the table was filling or full.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Incident {
+    /// Its number since the daemon's start, from 1.
+    pub number: u32,
+    /// When it began, in milliseconds since the daemon's start.
+    pub began: Millis,
+    /// When it ended; `None` while it lasts.
+    pub ended: Option<Millis>,
+    /// The gravest verdict.
+    pub worst: Verdict,
+    /// The highest count seen.
+    pub peak: Entries,
+    /// max at its beginning.
+    pub max: Entries,
+    /// Packets refused.
+    pub refused: u32,
+    /// Times that max was raised.
+    pub grows: u32,
+    /// Trims done, and the entries they evicted.
+    pub trims: u32,
+    /// See `trims`.
+    pub evicted: u32,
+    /// Flushes done.
+    pub flushes: u32,
+    /// Who held the table when relief began.
+    pub culprits: Culprits,
+}
+
+/// The incidents of this run, the last [`KEPT`].
+#[derive(Clone, Debug, Default)]
+pub struct Incidents {
+    kept: heapless::Deque<Incident, KEPT>,
+    open: bool,
+    quiet_since: Option<Millis>,
+    numbered: u32,
+}
+
+/// What a look did to the list of incidents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Change {
+    Began,
+    Ended,
+    None,
+}
+
+impl Incidents {
+    /// Takes in the evidence of a turn.
+    pub fn feed(&mut self, now: Millis, e: &Evidence) -> Change {
+        let grave = matches!(e.verdict, Verdict::Filling | Verdict::Saturated);
+        if grave && !self.open {
+            if self.kept.is_full() {
+                self.kept.pop_front();
+            }
+            self.numbered += 1;
+            let new = Incident {
+                number: self.numbered,
+                began: now,
+                max: e.table.max,
+                worst: e.verdict,
+                ..Incident::default()
+            };
+            let _ = self.kept.push_back(new);
+            self.open = true;
+            self.quiet_since = None;
+            self.note(e);
+            return Change::Began;
+        }
+        if !self.open {
+            return Change::None;
+        }
+        if grave {
+            self.quiet_since = None;
+            self.note(e);
+            return Change::None;
+        }
+        let since = *self.quiet_since.get_or_insert(now);
+        if now.since(since) < QUIET {
+            return Change::None;
+        }
+        self.open = false;
+        if let Some(i) = self.kept.back_mut() {
+            i.ended = Some(since);
+        }
+        Change::Ended
+    }
+
+    fn note(&mut self, e: &Evidence) {
+        if let Some(i) = self.kept.back_mut() {
+            if e.verdict == Verdict::Saturated {
+                i.worst = e.verdict;
+            }
+            i.peak = i.peak.max(e.table.count);
+            i.refused = i.refused.max(e.refused);
+        }
+    }
+
+    /// Counts what was done, if it was done within an incident.
+    pub fn acted(&mut self, o: &Outcome) {
+        let Some(i) = self.kept.back_mut().filter(|_| self.open && o.done) else { return };
+        match o.action {
+            Action::Grow { .. } => i.grows += 1,
+            Action::Shrink { .. } => {}
+            Action::Trim => {
+                i.trims += 1;
+                i.evicted = i.evicted.saturating_add(o.before.less(o.after).0);
+            }
+            Action::Flush => i.flushes += 1,
+        }
+    }
+
+    /// The incident that lasts, to put the culprits in.
+    pub fn current(&mut self) -> Option<&mut Incident> {
+        self.kept.back_mut().filter(|_| self.open)
+    }
+
+    /// The last one to have begun, whether it lasts or not.
+    pub fn last(&self) -> Option<&Incident> {
+        self.kept.back()
+    }
+
+    /// All kept, oldest first.
+    pub fn all(&self) -> impl Iterator<Item = &Incident> {
+        self.kept.iter()
+    }
+}

@@ -1,0 +1,216 @@
+//! What was changed on the system and how to put it back, as one versioned, checksummed record.
+//!
+//! A change is written down before it is made (`next`), and again when it was read back (`ours`). A crash between the
+//! two leaves a value that is either: both count as ours, any other value is somebody else's and is left alone.
+
+use crate::units::Entries;
+use serde::{Deserialize, Serialize};
+
+/// A record of another version is not understood, and says so.
+pub const VERSION: u8 = 1;
+/// Bytes that a record takes at most.
+pub const MOST_BYTES: usize = 128;
+
+const CRC: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISCSI);
+
+/// What can be changed and put back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Setting {
+    /// `nf_conntrack_max`, or its legacy name.
+    Max,
+    /// `nf_conntrack_buckets`.
+    Buckets,
+}
+
+impl Setting {
+    /// All settings, in the order in which they are put back.
+    pub const ALL: [Setting; 2] = [Setting::Max, Setting::Buckets];
+
+    /// The sysctl's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Setting::Max => "nf_conntrack_max",
+            Setting::Buckets => "nf_conntrack_buckets",
+        }
+    }
+}
+
+/// One setting that is not as it was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// As it was before us.
+    pub before: Entries,
+    /// As it was read back after our last write; equal to `before` while none was completed.
+    pub ours: Entries,
+    /// A write that was begun and not yet read back.
+    pub next: Option<Entries>,
+}
+
+/// Whose value it is that stands there now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// The one we wrote.
+    Us,
+    /// The one from before us: a module reload, or our write never happened.
+    Before,
+    /// None of these: somebody changed it since.
+    Another,
+}
+
+impl Change {
+    /// Whose value is `found`?
+    pub fn owner(&self, found: Entries) -> Owner {
+        if found == self.ours && self.ours != self.before || Some(found) == self.next {
+            Owner::Us
+        } else if found == self.before {
+            Owner::Before
+        } else {
+            Owner::Another
+        }
+    }
+}
+
+/// The whole journal: at most one change a setting.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Journal {
+    version: u8,
+    /// The kernel's boot id: after a reboot nothing of ours is left, and the record is void.
+    pub boot: [u8; 16],
+    /// What the table was sized to: where `max` goes back to after growth; `None` if it was not sized.
+    pub sized: Option<Entries>,
+    max: Option<Change>,
+    buckets: Option<Change>,
+}
+
+/// Why a record was not used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Void {
+    /// Not a record of ours, or damaged.
+    Damaged,
+    /// Of another version.
+    Version(u8),
+    /// Of an earlier boot.
+    Rebooted,
+}
+
+impl Journal {
+    /// Nothing changed yet.
+    pub const fn new(boot: [u8; 16]) -> Self {
+        Self { version: VERSION, boot, sized: None, max: None, buckets: None }
+    }
+
+    /// Reads a record. `Err` says why it does not count.
+    pub fn decode(bytes: &[u8], boot: [u8; 16]) -> Result<Self, Void> {
+        let record: Journal = postcard::from_bytes_crc32(bytes, CRC.digest()).map_err(|_| Void::Damaged)?;
+        if record.version != VERSION {
+            return Err(Void::Version(record.version));
+        }
+        if record.boot != boot { Err(Void::Rebooted) } else { Ok(record) }
+    }
+
+    /// The record as bytes, in the part of `room` that it takes. `None` cannot happen with [`MOST_BYTES`] of room.
+    pub fn encode<'a>(&self, room: &'a mut [u8; MOST_BYTES]) -> Option<&'a [u8]> {
+        postcard::to_slice_crc32(self, room, CRC.digest()).ok().map(|used| &*used)
+    }
+
+    /// The change on record for a setting.
+    pub fn change(&self, setting: Setting) -> Option<&Change> {
+        match setting {
+            Setting::Max => self.max.as_ref(),
+            Setting::Buckets => self.buckets.as_ref(),
+        }
+    }
+
+    fn slot(&mut self, setting: Setting) -> &mut Option<Change> {
+        match setting {
+            Setting::Max => &mut self.max,
+            Setting::Buckets => &mut self.buckets,
+        }
+    }
+
+    /// To be written down before a setting that now is `found` is set to `next`.
+    pub fn intend(&mut self, setting: Setting, found: Entries, next: Entries) {
+        let slot = self.slot(setting);
+        match slot {
+            // An operator's value in between becomes what we go back to.
+            Some(c) if c.owner(found) == Owner::Another => {
+                *slot = Some(Change { before: found, ours: found, next: Some(next) })
+            }
+            Some(c) => c.next = Some(next),
+            None => *slot = Some(Change { before: found, ours: found, next: Some(next) }),
+        }
+    }
+
+    /// To be written down when the value was read back. Back to what it was before us: the change is forgotten.
+    pub fn applied(&mut self, setting: Setting, read_back: Entries) {
+        let slot = self.slot(setting);
+        if let Some(c) = slot {
+            c.ours = read_back;
+            c.next = None;
+            if c.before == read_back {
+                *slot = None;
+            }
+        }
+    }
+
+    /// It is somebody else's now.
+    pub fn forget(&mut self, setting: Setting) {
+        *self.slot(setting) = None;
+    }
+
+    /// Nothing is changed.
+    pub fn is_empty(&self) -> bool {
+        self.max.is_none() && self.buckets.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOOT: [u8; 16] = [7; 16];
+
+    #[test]
+    fn a_record_comes_back_as_it_went_and_any_damage_is_seen() {
+        let mut j = Journal::new(BOOT);
+        j.intend(Setting::Max, Entries(16384), Entries(65536));
+        j.sized = Some(Entries(65536));
+        let mut room = [0; MOST_BYTES];
+        let bytes = j.encode(&mut room).unwrap();
+        assert_eq!(Journal::decode(bytes, BOOT), Ok(j.clone()));
+        assert_eq!(Journal::decode(bytes, [8; 16]), Err(Void::Rebooted));
+        let length = bytes.len();
+        for at in 0..length {
+            let mut damaged = room;
+            damaged[at] ^= 0x10;
+            assert!(Journal::decode(&damaged[..length], BOOT).is_err(), "byte {at}");
+            assert!(Journal::decode(&room[..at], BOOT).is_err(), "cut at {at}");
+        }
+    }
+
+    #[test]
+    fn a_crash_between_intention_and_effect_leaves_either_value_ours_or_before() {
+        let mut j = Journal::new(BOOT);
+        j.intend(Setting::Max, Entries(100), Entries(200));
+        let c = *j.change(Setting::Max).unwrap();
+        assert_eq!(
+            (c.owner(Entries(100)), c.owner(Entries(200)), c.owner(Entries(300))),
+            (Owner::Before, Owner::Us, Owner::Another)
+        );
+        j.applied(Setting::Max, Entries(200));
+        j.intend(Setting::Max, Entries(200), Entries(250));
+        let c = *j.change(Setting::Max).unwrap();
+        assert_eq!((c.before, c.owner(Entries(200)), c.owner(Entries(250))), (Entries(100), Owner::Us, Owner::Us));
+    }
+
+    #[test]
+    fn going_back_forgets_and_an_operators_value_becomes_the_one_to_go_back_to() {
+        let mut j = Journal::new(BOOT);
+        j.intend(Setting::Max, Entries(100), Entries(200));
+        j.applied(Setting::Max, Entries(200));
+        j.intend(Setting::Max, Entries(150), Entries(300));
+        assert_eq!(j.change(Setting::Max).unwrap().before, Entries(150));
+        j.applied(Setting::Max, Entries(150));
+        assert!(j.is_empty());
+    }
+}

@@ -1,0 +1,259 @@
+//! What is said over the control socket: one request, one answer, each a postcard frame behind its length.
+
+use crate::decide::ladder::Refusal;
+use crate::decide::trim::Steps;
+use crate::detect::Evidence;
+use crate::entry::Class;
+use crate::incident::{Incident, KEPT};
+use crate::observe::tally::{Basis, Tally};
+use crate::rung::Rung;
+use crate::units::{Entries, Millis};
+use core::fmt;
+use core::net::IpAddr;
+use serde::{Deserialize, Serialize};
+
+/// A longer request is refused.
+pub const REQUEST_MOST: usize = 128;
+/// No answer is longer.
+pub const ANSWER_MOST: usize = 6144;
+/// Bytes of the length before a frame, little endian.
+pub const LENGTH: usize = 2;
+/// Rows that `top` gives at most.
+pub const ROWS_MOST: usize = 64;
+
+/// What `top` counts by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum By {
+    #[default]
+    Source,
+    Prefix,
+    Destination,
+    State,
+}
+
+/// Which entries a requested trim takes, beside the water level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Only {
+    /// No packet came back.
+    Unreplied,
+    /// TCP that is over.
+    Closing,
+    /// Idle for [`IDLE_S`] or more, closing ones included.
+    Idle,
+}
+
+/// What `trim --only idle` calls idle: nobody waits that long at a keyboard without a packet.
+pub const IDLE_S: u32 = 60;
+
+/// What is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum Request {
+    Status,
+    Top { by: By, rows: u8, exact: bool },
+    Trim(Selection),
+    Flush,
+    Log,
+}
+
+/// Whose entries a trim takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Selection {
+    /// By water level, down to the low mark.
+    Level,
+    /// All of one source host, or of those within it that are of one kind.
+    Source(IpAddr, Option<Only>),
+    /// All of one kind.
+    Kind(Only),
+    /// All: for a flush by tuple.
+    All,
+}
+
+/// What is answered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, clippy::large_enum_variant)]
+pub enum Answer {
+    Status(Status),
+    Top(Top),
+    Done(Done),
+    Log(heapless::Vec<Incident, KEPT>),
+    /// By budget or breaker.
+    Refused(Refusal),
+    /// Relief is under way and comes first.
+    Busy,
+    /// The kernel refused, with this errno.
+    Failed {
+        errno: i32,
+    },
+    /// Not a request that this version understands.
+    NotUnderstood,
+}
+
+/// What came of a trim or flush.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {
+    /// Count before.
+    pub before: Entries,
+    /// Count as read back.
+    pub after: Entries,
+    /// How long it took.
+    pub took: Millis,
+    /// Of a trim by level: what each step took.
+    pub steps: Steps,
+    /// It was only tried out: nothing was changed.
+    pub dry: bool,
+}
+
+/// How the daemon is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// Its version.
+    pub version: heapless::String<24>,
+    /// Its process id.
+    pub pid: u32,
+    /// How long it has been running.
+    pub uptime: Millis,
+    /// The verdict and what it rests on.
+    pub evidence: Evidence,
+    /// It decides and reports, and changes nothing.
+    pub dry_run: bool,
+    /// The configured ladder.
+    pub ladder: heapless::Vec<Rung, 5>,
+    /// Rungs that cannot be used here.
+    pub unusable: heapless::Vec<Rung, 5>,
+    /// max as it was before us, where it is not so now.
+    pub max_before: Option<Entries>,
+    /// Flushes of the last hour and how many may be.
+    pub flushes: (u8, u8),
+    /// The incident that lasts or lasted last.
+    pub incident: Option<Incident>,
+    /// The log can be read.
+    pub log_readable: bool,
+    /// The longest time between two looks at the log while there was work to do, in microseconds.
+    pub longest_blind_us: u32,
+    /// Heap allocations since the loop began; only counted in test builds.
+    pub allocations: Option<u32>,
+}
+
+/// Who holds the table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Top {
+    /// What was counted by.
+    pub by: By,
+    /// What it rests on.
+    pub basis: Basis,
+    /// The kernel said that the table changed shape while it was read.
+    pub interrupted: bool,
+    /// Entries in the table.
+    pub count: Entries,
+    /// The biggest first.
+    pub rows: heapless::Vec<TopRow, ROWS_MOST>,
+}
+
+/// One of the biggest.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TopRow {
+    /// Who.
+    pub key: TopKey,
+    /// How many, with the share and its standard error.
+    pub tally: Tally,
+    /// It may have been as many as this among those read.
+    pub at_most: u32,
+}
+
+/// Who a row is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum TopKey {
+    Source(IpAddr),
+    Prefix(IpAddr, u8),
+    Destination { address: IpAddr, protocol: u8, port: u16 },
+    State(Class),
+}
+
+impl By {
+    /// From its word on the command line.
+    pub fn from_name(name: &str) -> Option<By> {
+        Some(match name {
+            "source" => By::Source,
+            "prefix" => By::Prefix,
+            "destination" => By::Destination,
+            "state" => By::State,
+            _ => return None,
+        })
+    }
+    /// The word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            By::Source => "source",
+            By::Prefix => "prefix",
+            By::Destination => "destination",
+            By::State => "state",
+        }
+    }
+}
+
+impl Only {
+    /// From its word on the command line.
+    pub fn from_name(name: &str) -> Option<Only> {
+        Some(match name {
+            "unreplied" => Only::Unreplied,
+            "closing" => Only::Closing,
+            "idle" => Only::Idle,
+            _ => return None,
+        })
+    }
+    /// Is an entry of this class, idle for so many seconds, one of them?
+    pub const fn covers(self, class: Class, idle_s: u32) -> bool {
+        match self {
+            Only::Unreplied => matches!(class, Class::Unreplied),
+            Only::Closing => matches!(class, Class::Closing),
+            Only::Idle => idle_s >= IDLE_S,
+        }
+    }
+}
+
+impl fmt::Display for TopKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TopKey::Source(a @ IpAddr::V4(_)) => a.fmt(f),
+            TopKey::Source(a) => write!(f, "{a}/64"),
+            TopKey::Prefix(a, bits) => write!(f, "{a}/{bits}"),
+            TopKey::Destination { address, protocol, port } => {
+                let name = match *protocol {
+                    crate::entry::protocol::TCP => "tcp",
+                    crate::entry::protocol::UDP => "udp",
+                    crate::entry::protocol::ICMP => "icmp",
+                    crate::entry::protocol::ICMPV6 => "icmpv6",
+                    other => return write!(f, "{address} proto {other}"),
+                };
+                if *port == 0 {
+                    return write!(f, "{address} {name}");
+                }
+                match address {
+                    IpAddr::V4(a) => write!(f, "{a}:{port}/{name}"),
+                    IpAddr::V6(a) => write!(f, "[{a}]:{port}/{name}"),
+                }
+            }
+            TopKey::State(class) => f.write_str(class.name()),
+        }
+    }
+}
+
+/// Writes a frame: the length, then the message. `None`: it does not fit.
+pub fn frame<'a, T: Serialize>(message: &T, room: &'a mut [u8]) -> Option<&'a [u8]> {
+    let used = postcard::to_slice(message, room.get_mut(LENGTH..)?).ok()?.len();
+    let length = u16::try_from(used).ok()?.to_le_bytes();
+    room.get_mut(..LENGTH)?.copy_from_slice(&length);
+    room.get(..LENGTH + used)
+}
+
+/// The message of a frame once all of it has come. `None`: more is wanted. `Some(Err)`: it is none.
+pub fn unframe<'a, T: Deserialize<'a>>(bytes: &'a [u8], most: usize) -> Option<Result<T, ()>> {
+    let length = u16::from_le_bytes(*bytes.first_chunk::<LENGTH>()?) as usize;
+    if length > most {
+        return Some(Err(()));
+    }
+    Some(postcard::from_bytes(bytes.get(LENGTH..LENGTH + length)?).map_err(drop))
+}

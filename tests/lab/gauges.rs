@@ -1,0 +1,85 @@
+//! What the threads of one trial tell each other and the screen: numbers that only grow, and three signals.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+
+/// Shared by all threads of one trial.
+#[derive(Default)]
+pub struct Gauges {
+    /// The attack is under way: what starts now is counted.
+    pub counting: AtomicBool,
+    /// The far side of the idle flows says its word now.
+    pub speak: AtomicBool,
+    /// All threads end.
+    pub stop: AtomicBool,
+
+    /// The neighbour's new connections: begun, and their ends.
+    pub tried: Count,
+    pub connected: Count,
+    pub failed: Count,
+    /// The same, those before the attack as well: for the screen.
+    pub all_connected: Count,
+    pub all_failed: Count,
+    /// The attackers' own: SYNs or first datagrams sent, and answered within half a second.
+    pub hog_tried: Count,
+    pub hog_answered: Count,
+    /// Long-lived, idle, download and loop flows lost.
+    pub lost: Count,
+    /// Bytes the download brought.
+    pub downloaded: Count,
+
+    /// The router's table.
+    pub entries: Count,
+    pub peak: Count,
+    pub refusals: Count,
+
+    /// The guard's log, its newest lines, and how many of them told of an act.
+    pub log: Mutex<VecDeque<String>>,
+    pub acts: Count,
+}
+
+/// Lines of the guard's log that are kept.
+const LOG_LINES: usize = 200;
+
+/// A number that one thread writes and others read.
+#[derive(Default)]
+pub struct Count(AtomicU64);
+
+impl Count {
+    pub fn add(&self, n: u64) {
+        self.0.fetch_add(n, Relaxed);
+    }
+    pub fn set(&self, n: u64) {
+        self.0.store(n, Relaxed);
+    }
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+impl Gauges {
+    pub fn is_counting(&self) -> bool {
+        self.counting.load(Relaxed)
+    }
+    /// A line of the guard's log.
+    pub fn logged(&self, line: String) {
+        if is_act(&line) {
+            self.acts.add(1);
+        }
+        if let Ok(mut log) = self.log.lock() {
+            log.push_back(line);
+            if log.len() > LOG_LINES {
+                log.pop_front();
+            }
+        }
+    }
+    pub fn must_stop(&self) -> bool {
+        self.stop.load(Relaxed)
+    }
+}
+
+/// Whether a line of the guard's log tells of something done to the table.
+fn is_act(line: &str) -> bool {
+    ["trim", "flush", "grow"].iter().any(|rung| line.contains(rung))
+}
