@@ -13,7 +13,7 @@ fn main() -> ExitCode {
     let exit = match cli::args::parse() {
         Ok(cli::args::Parsed::Run(arguments)) => cli::run(&arguments),
         Ok(cli::args::Parsed::Text(text)) => {
-            cli::text::print(format_args!("{text}"));
+            cli::text::print_text(text);
             Exit::Done
         }
         Err(fault) => {

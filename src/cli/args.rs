@@ -2,6 +2,7 @@
 
 use ctwarden::protocol::{By, Only, ROWS_MOST};
 use lexopt::prelude::*;
+use std::ffi::OsString;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -60,40 +61,67 @@ pub enum Parsed {
     Text(&'static str),
 }
 
-/// What is wrong with the command line.
+/// What is wrong with the command line: the argument, and what is wrong with it. Not lexopt's own texts: they bring
+/// 5 KB of quoting and boxing along.
 #[derive(Debug)]
-pub struct Fault(String);
+pub struct Fault {
+    argument: String,
+    what: &'static str,
+}
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        let gap = if self.argument.is_empty() { "" } else { ": " };
+        write!(f, "{}{gap}{}", self.argument, self.what)
     }
 }
 
 impl From<lexopt::Error> for Fault {
     fn from(e: lexopt::Error) -> Self {
-        Fault(e.to_string())
+        match e {
+            lexopt::Error::MissingValue { option } => fault(option.as_deref().unwrap_or_default(), "wants a value"),
+            lexopt::Error::UnexpectedValue { option, .. } => fault(&option, "takes no value"),
+            _ => fault("", "an argument is not UTF-8"),
+        }
     }
 }
 
-fn word(parser: &mut lexopt::Parser) -> Result<String, Fault> {
-    parser.value()?.into_string().map_err(|_| Fault("an argument is not UTF-8".into()))
+fn fault(argument: &str, what: &'static str) -> Fault {
+    Fault { argument: argument.to_owned(), what }
 }
 
-fn one_of<T>(option: &str, word: &str, found: Option<T>, words: &str) -> Result<T, Fault> {
-    found.ok_or_else(|| Fault(format!("{option} '{word}': one of {words}")))
+fn unexpected(arg: lexopt::Arg<'_>) -> Fault {
+    match arg {
+        Long(name) => fault(name, "no such option here"),
+        Short(_) => fault("", "no such option here"),
+        Value(v) => fault(v.to_str().unwrap_or_default(), "one argument too many"),
+    }
+}
+
+fn text(value: OsString) -> Result<String, Fault> {
+    value.into_string().map_err(|_| fault("", "an argument is not UTF-8"))
+}
+
+/// The value of an option, as `read` makes of it.
+fn value<T>(parser: &mut lexopt::Parser, what: &'static str, read: impl Fn(&str) -> Option<T>) -> Result<T, Fault> {
+    let word = text(parser.value()?)?;
+    read(&word).ok_or_else(|| fault(&word, what))
+}
+
+fn word(parser: &mut lexopt::Parser) -> Result<String, Fault> {
+    text(parser.value()?)
 }
 
 pub fn parse() -> Result<Parsed, Fault> {
     let mut parser = lexopt::Parser::from_env();
-    let Some(first) = parser.next()? else { return Err(Fault("no command".into())) };
+    let Some(first) = parser.next()? else { return Err(fault("", "no command")) };
     let verb = match first {
         Long("version") | Short('V') => {
-            return Ok(Parsed::Text(concat!("ctwarden ", env!("CARGO_PKG_VERSION"))));
+            return Ok(Parsed::Text(concat!("ctwarden ", env!("CARGO_PKG_VERSION"), "\n")));
         }
-        Long("help") | Short('h') => return Ok(Parsed::Text(HELP.trim_ascii_end())),
-        Value(v) => v.string()?,
-        other => return Err(other.unexpected().into()),
+        Long("help") | Short('h') => return Ok(Parsed::Text(HELP)),
+        Value(v) => text(v)?,
+        other => return Err(unexpected(other)),
     };
     let mut verb = match verb.as_str() {
         "run" => Verb::Run { dry_run: false, debug: false },
@@ -106,12 +134,12 @@ pub fn parse() -> Result<Parsed, Fault> {
         "drill" => Verb::Drill,
         "log" => Verb::Log,
         "replay" => Verb::Replay { file: String::new() },
-        other => return Err(Fault(format!("no such command: {other}"))),
+        other => return Err(fault(other, "no such command")),
     };
     let (mut json, mut config, mut root, mut socket, mut state_dir) = (false, None, String::new(), None, None);
     while let Some(arg) = parser.next()? {
         match (&mut verb, arg) {
-            (_, Long("help")) => return Ok(Parsed::Text(HELP.trim_ascii_end())),
+            (_, Long("help")) => return Ok(Parsed::Text(HELP)),
             (_, Long("json")) => json = true,
             (_, Long("config")) => config = Some(word(&mut parser)?),
             (_, Long("root")) => root = word(&mut parser)?,
@@ -119,34 +147,33 @@ pub fn parse() -> Result<Parsed, Fault> {
             (_, Long("state-dir")) => state_dir = Some(word(&mut parser)?),
             (Verb::Run { dry_run, .. }, Long("dry-run")) => *dry_run = true,
             (Verb::Run { debug, .. }, Long("debug")) => *debug = true,
-            (Verb::Check { file }, Value(v)) if file.is_none() => *file = Some(v.string()?),
-            (Verb::Replay { file }, Value(v)) if file.is_empty() => *file = v.string()?,
-            (Verb::Size { ram_mib, .. }, Long("ram")) => *ram_mib = Some(parser.value()?.parse()?),
+            (Verb::Check { file }, Value(v)) if file.is_none() => *file = Some(text(v)?),
+            (Verb::Replay { file }, Value(v)) if file.is_empty() => *file = text(v)?,
+            (Verb::Size { ram_mib, .. }, Long("ram")) => {
+                *ram_mib = Some(value(&mut parser, "not a number of megabytes", |w| w.parse().ok())?)
+            }
             (Verb::Size { board, .. }, Long("board")) => *board = Some(word(&mut parser)?),
             (Verb::Size { apply, .. }, Long("apply")) => *apply = true,
             (Verb::Size { save, .. }, Long("save")) => *save = true,
             (Verb::Top { exact, .. }, Long("exact")) => *exact = true,
             (Verb::Top { rows, .. }, Short('n')) => {
-                let n: usize = parser.value()?.parse()?;
+                let n: usize = value(&mut parser, "not a number of rows", |w| w.parse().ok())?;
                 *rows = n.clamp(1, ROWS_MOST) as u8;
             }
             (Verb::Top { by, .. }, Long("by")) => {
-                let w = word(&mut parser)?;
-                *by = one_of("--by", &w, By::from_name(&w), "source, prefix, destination, state")?;
+                *by = value(&mut parser, "not one of source, prefix, destination, state", By::from_name)?;
             }
             (Verb::Trim { only, .. }, Long("only")) => {
-                let w = word(&mut parser)?;
-                *only = Some(one_of("--only", &w, Only::from_name(&w), "unreplied, closing, idle")?);
+                *only = Some(value(&mut parser, "not one of unreplied, closing, idle", Only::from_name)?);
             }
             (Verb::Trim { source, .. }, Long("source")) => {
-                let w = word(&mut parser)?;
-                *source = Some(w.parse().map_err(|_| Fault(format!("--source '{w}': an IPv4 or IPv6 address")))?);
+                *source = Some(value(&mut parser, "not an IPv4 or IPv6 address", |w| w.parse().ok())?);
             }
-            (_, other) => return Err(other.unexpected().into()),
+            (_, other) => return Err(unexpected(other)),
         }
     }
     if matches!(&verb, Verb::Replay { file } if file.is_empty()) {
-        return Err(Fault("replay: which file?".into()));
+        return Err(fault("replay", "which file?"));
     }
     Ok(Parsed::Run(Arguments { verb, json, config, root, socket, state_dir }))
 }

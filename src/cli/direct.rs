@@ -22,14 +22,14 @@ pub fn top(root: &Root, by: By, rows: u8, exact: bool) -> Result<Top, Errno> {
     work.read_timeouts(root);
     let config = Config::default();
     let mut census = || {
-        let mut pass = work.begin(Purpose::Census { exact }, root, count)?;
+        let mut pass = work.begin(Purpose::Census { by, exact }, root, count)?;
         while pass.step(&mut work, &config)? == Progress::More {}
         pass.end(&mut work)
     };
     match census() {
         Err(e) if has_no_ctnetlink(e) => {
             work.without_netlink();
-            let mut pass = work.begin(Purpose::Census { exact }, root, count)?;
+            let mut pass = work.begin(Purpose::Census { by, exact }, root, count)?;
             while pass.step(&mut work, &config)? == Progress::More {}
         }
         other => other?,

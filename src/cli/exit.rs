@@ -1,5 +1,6 @@
 //! How a command ended, for scripts.
 
+use super::text::complain;
 use nix::errno::Errno;
 use std::io;
 
@@ -18,17 +19,31 @@ pub enum Exit {
     Refused = 5,
 }
 
-/// One line that says what is missing and what to do.
-pub fn explain(e: Errno) -> (Exit, &'static str) {
-    match e {
+/// An error of the system in words: std's, since a second table of them (nix's) is 5 KB.
+pub struct Why(pub Errno);
+
+impl std::fmt::Display for Why {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        io::Error::from(self.0).fmt(f)
+    }
+}
+
+/// An error on the way to the table: in one line what is missing and what to do.
+pub fn complain_of(e: Errno) -> Exit {
+    let (exit, text) = match e {
         Errno::EPERM | Errno::EACCES => (Exit::NotPermitted, "not permitted; it takes CAP_NET_ADMIN (run as root)"),
         Errno::EPROTONOSUPPORT | Errno::EINVAL | Errno::EOPNOTSUPP => {
             (Exit::Fault, "the kernel has no ctnetlink; install kmod-nf-conntrack-netlink")
         }
         Errno::ENOENT => (Exit::Fault, "no connection tracking here; is nf_conntrack loaded (kmod-nf-conntrack)?"),
         Errno::EROFS => (Exit::NotPermitted, "read-only; only the initial network namespace may write this"),
-        _ => (Exit::Fault, e.desc()),
-    }
+        _ => {
+            complain(format_args!("{}", Why(e)));
+            return Exit::Fault;
+        }
+    };
+    complain(format_args!("{text}"));
+    exit
 }
 
 /// Of an error on the way to the daemon: is it that none is there?

@@ -2,47 +2,60 @@
 
 use super::Place;
 use super::check::load_or_complain;
-use super::exit::Exit;
+use super::exit::{Exit, Why};
 use super::text::{complain, print};
-use ctwarden::config::Config;
+use ctwarden::observe::lines::LineSplitter;
 use ctwarden::replay::Replay;
-use std::io::{BufRead, BufReader};
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
+use nix::unistd::read;
 
 const DRILL: &str = include_str!("drill.replay");
 
+/// A longer line is no line of a recording: the longest is a record of the log.
+const LINE: usize = 4096;
+
 pub fn run(place: &Place, file: &str) -> Exit {
     let Some(config) = load_or_complain(place, None) else { return Exit::Fault };
-    let lines = match std::fs::File::open(file) {
-        Ok(f) => BufReader::new(f).lines(),
-        Err(e) => {
-            complain(format_args!("{file}: {e}"));
-            return Exit::Fault;
+    let mut replay = Replay::new(&config);
+    let mut splitter = LineSplitter::<LINE>::new();
+    let read_on = open(file, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).and_then(|fd| {
+        loop {
+            let n = read(&fd, splitter.room())?;
+            splitter.filled(n);
+            while let Some(line) = if n > 0 { splitter.next_line() } else { splitter.last_line() } {
+                if !feed(&mut replay, file, line.bytes) {
+                    return Ok(Exit::Fault);
+                }
+            }
+            if n == 0 {
+                return Ok(Exit::Done);
+            }
         }
-    };
-    feed(&config, file, lines.map(|l| l.map_err(|e| e.to_string())))
+    });
+    read_on.unwrap_or_else(|e| {
+        complain(format_args!("{file}: {}", Why(e)));
+        Exit::Fault
+    })
 }
 
 /// The built-in recording, under the running config: nothing is touched.
 pub fn drill(place: &Place) -> Exit {
     let Some(config) = load_or_complain(place, None) else { return Exit::Fault };
     print(format_args!("a drill: what would be done while a host fills a table of 2,048 that relief cannot empty"));
-    feed(&config, "drill", DRILL.lines().map(|l| Ok(l.to_owned())))
-}
-
-fn feed(config: &Config, name: &str, lines: impl Iterator<Item = Result<String, String>>) -> Exit {
-    let mut replay = Replay::new(config);
-    for line in lines {
-        let fed = match line {
-            Ok(line) => replay.line(&line, &mut |at, event| print(format_args!("{at:>12}  {event}"))),
-            Err(e) => {
-                complain(format_args!("{name}: {e}"));
-                return Exit::Fault;
-            }
-        };
-        if let Err(fault) = fed {
-            complain(format_args!("{name}:{}: expected {}", fault.line, fault.expected));
-            return Exit::Fault;
-        }
+    let mut replay = Replay::new(&config);
+    for line in DRILL.lines() {
+        feed(&mut replay, "drill", line.as_bytes());
     }
     Exit::Done
+}
+
+/// One line through the guard; `false`: it is none, and that was said.
+fn feed(replay: &mut Replay<'_>, name: &str, line: &[u8]) -> bool {
+    let text = core::str::from_utf8(line).unwrap_or("not UTF-8");
+    let fed = replay.line(text, &mut |at, event| print(format_args!("{at:>12}  {event}")));
+    if let Err(fault) = &fed {
+        complain(format_args!("{name}:{}: expected {}", fault.line, fault.expected));
+    }
+    fed.is_ok()
 }

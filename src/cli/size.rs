@@ -2,7 +2,7 @@
 
 use super::Place;
 use super::check::load_or_complain;
-use super::exit::{Exit, explain};
+use super::exit::{Exit, Why, complain_of};
 use super::text::{Grouped, complain, print, print_json};
 use crate::daemon::kernel::counters::Counters;
 use crate::daemon::root::{MAX, MAX_NEW_NAMES, SYSCTL_FRAGMENT};
@@ -43,12 +43,10 @@ pub fn run(place: &Place, ram_mib: Option<u32>, board_name: Option<&str>, apply:
         return Exit::Usage;
     }
     if apply && let Err(e) = set(place, &plan) {
-        let (exit, text) = explain(e);
-        complain(format_args!("{text}"));
-        return exit;
+        return complain_of(e);
     }
     if save && let Err(e) = keep(place, plan.max) {
-        complain(format_args!("/{SYSCTL_FRAGMENT}: {}", e.desc()));
+        complain(format_args!("/{SYSCTL_FRAGMENT}: {}", Why(e)));
         return if e == Errno::EACCES { Exit::NotPermitted } else { Exit::Fault };
     }
     Exit::Done

@@ -2,7 +2,7 @@
 
 use super::Place;
 use super::check::load_or_complain;
-use super::exit::Exit;
+use super::exit::{Exit, Why};
 use super::text::complain;
 use crate::daemon::control::Control;
 use crate::daemon::report;
@@ -24,7 +24,7 @@ pub fn run(place: Place, dry_run: bool, debug: bool) -> Exit {
             return Exit::Fault;
         }
         Err(StateFault::Folder(e)) => {
-            complain(format_args!("{}: {}", place.state_dir, e.desc()));
+            complain(format_args!("{}: {}", place.state_dir, Why(e)));
             return if matches!(e, nix::errno::Errno::EACCES | nix::errno::Errno::EPERM) {
                 Exit::NotPermitted
             } else {

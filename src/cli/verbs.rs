@@ -1,7 +1,7 @@
 //! status, top, trim, flush, log: asked of the daemon, or done straight to the kernel where there is none.
 
 use super::check::load_or_complain;
-use super::exit::{Exit, explain, no_daemon};
+use super::exit::{Exit, complain_of, no_daemon};
 use super::text::complain;
 use super::{Place, direct, show};
 use crate::daemon::control::ask;
@@ -21,7 +21,7 @@ fn asked(place: &Place, request: &Request) -> Option<Result<Answer, Exit>> {
             complain(format_args!("the daemon is relieving the table and has no time; try again in a moment"));
             Exit::Fault
         }
-        Ok(Answer::Failed { errno }) => failed(Errno::from_raw(errno)),
+        Ok(Answer::Failed { errno }) => complain_of(Errno::from_raw(errno)),
         Ok(Answer::NotUnderstood) => {
             complain(format_args!("the daemon is of another version"));
             Exit::Fault
@@ -36,19 +36,13 @@ fn asked(place: &Place, request: &Request) -> Option<Result<Answer, Exit>> {
     Some(Err(exit))
 }
 
-fn failed(e: Errno) -> Exit {
-    let (exit, text) = explain(e);
-    complain(format_args!("{text}"));
-    exit
-}
-
 pub fn status(place: &Place, json: bool) -> Exit {
     match asked(place, &Request::Status) {
         Some(Ok(Answer::Status(status))) => show::status(&status, json),
         Some(Err(exit)) => return exit,
         _ => match Counters::new().table_with_buckets(&place.root) {
             Some(table) => show::table(&table, json),
-            None => return failed(Errno::ENOENT),
+            None => return complain_of(Errno::ENOENT),
         },
     }
     Exit::Done
@@ -60,7 +54,7 @@ pub fn top(place: &Place, by: By, rows: u8, exact: bool, json: bool) -> Exit {
         Some(Err(exit)) => return exit,
         _ => match direct::top(&place.root, by, rows, exact) {
             Ok(top) => top,
-            Err(e) => return failed(e),
+            Err(e) => return complain_of(e),
         },
     };
     show::top(&top, json);
@@ -80,7 +74,7 @@ pub fn trim(place: &Place, source: Option<IpAddr>, only: Option<Only>, json: boo
             let Some(config) = load_or_complain(place, None) else { return Exit::Fault };
             match direct::trim(&place.root, &config, selection) {
                 Ok(done) => done,
-                Err(e) => return failed(e),
+                Err(e) => return complain_of(e),
             }
         }
     };
@@ -96,7 +90,7 @@ pub fn flush(place: &Place, json: bool) -> Exit {
             let Some(config) = load_or_complain(place, None) else { return Exit::Fault };
             match direct::flush(&place.root, &config) {
                 Ok(done) => done,
-                Err(e) => return failed(e),
+                Err(e) => return complain_of(e),
             }
         }
     };

@@ -29,7 +29,7 @@ impl Daemon {
     fn serve_top(&mut self, asker: Asker, by: ctwarden::protocol::By, rows: u8, exact: bool) -> Option<Answer> {
         let Some(count) = self.counters.count(&self.root) else { return Some(failed(Errno::ENOENT)) };
         self.work.read_timeouts(&self.root);
-        match self.work.begin(Purpose::Census { exact }, &self.root, count) {
+        match self.work.begin(Purpose::Census { by, exact }, &self.root, count) {
             Ok(pass) => {
                 self.job = Some(Job::Census { pass, asker, by, rows, count });
                 None

@@ -31,6 +31,13 @@ const SLICE: Duration = Duration::from_millis(4);
 /// What changes rarely is read this often.
 const SLOW: Millis = Millis(5_000);
 
+/// What ended a wait.
+struct Woken {
+    log: bool,
+    signal: bool,
+    control: bool,
+}
+
 pub struct Daemon {
     pub(super) root: Root,
     pub(super) config: Config,
@@ -50,8 +57,8 @@ pub struct Daemon {
     last_slow: Option<Millis>,
     table: Option<Table>,
     pub(super) unusable: heapless::Vec<Rung, 5>,
-    /// When the log was last read, and the longest that work has kept us from it.
-    log_read: Instant,
+    /// When the log was last asked, and the longest that work has kept us from it.
+    log_asked: Instant,
     pub(super) longest_blind: Duration,
     pub(super) log_readable: bool,
 }
@@ -78,7 +85,7 @@ impl Daemon {
             last_slow: None,
             table: None,
             unusable: heapless::Vec::new(),
-            log_read: Instant::now(),
+            log_asked: Instant::now(),
             longest_blind: Duration::ZERO,
             log_readable: false,
         }
@@ -96,8 +103,10 @@ impl Daemon {
         self.log.start(&self.root, &mut tell);
         crate::allocations::mark();
         while !signals.stop() {
-            let log_woke = self.wait(signals);
-            signals.drain();
+            let woken = self.wait(signals);
+            if woken.signal {
+                signals.drain();
+            }
             if signals.take_reload()
                 && let Some(config) = reload()
             {
@@ -107,14 +116,15 @@ impl Daemon {
                 self.tell_status();
             }
             let now = self.now();
-            let news =
-                if log_woke || self.job.is_some() || now >= self.next_look { self.read_log() } else { News::default() };
+            let news = self.read_log(woken.log || now >= self.next_look);
             if now >= self.next_look || news != News::default() {
                 self.turn(now, news);
             }
-            while let Some((asker, request)) = self.control.next_request(now) {
-                // As many as there are places for askers: it is never full.
-                let _ = self.waiting.push_back((asker, request));
+            if woken.control || self.control.next_deadline().is_some_and(|d| now >= d) {
+                while let Some((asker, request)) = self.control.next_request(now) {
+                    // As many as there are places for askers: it is never full.
+                    let _ = self.waiting.push_back((asker, request));
+                }
             }
             if self.job.is_none()
                 && let Some((asker, request)) = self.waiting.pop_front()
@@ -126,31 +136,41 @@ impl Daemon {
         self.leave();
     }
 
-    /// Sleeps until something comes or the next look is due; `true`: the log has something.
-    fn wait(&mut self, signals: &Signals) -> bool {
+    /// Sleeps until something comes or the next look is due. Nothing is read that poll does not tell of: in calm a turn
+    /// is two system calls.
+    fn wait(&mut self, signals: &Signals) -> Woken {
         let until = self.control.next_deadline().map_or(self.next_look, |d| d.min(self.next_look));
         let idle = self.job.is_none() && self.waiting.is_empty();
         // One more: poll counts whole milliseconds and must not wake just before.
         let span = if idle { until.since(self.now()).0.min(LOOK_LATEST.0 + 1) + 1 } else { 0 };
         let mut fds = heapless::Vec::<PollFd<'_>, { CONNECTIONS + 3 }>::new();
         let log = self.log.poll_fd();
-        let all = log.into_iter().chain([signals.poll_fd()]).chain(self.control.poll_fds());
-        for fd in all {
+        let logs = log.is_some() as usize;
+        for fd in log.into_iter().chain([signals.poll_fd()]).chain(self.control.poll_fds()) {
             let _ = fds.push(PollFd::new(fd, PollFlags::POLLIN));
         }
-        match poll(&mut fds, PollTimeout::from(span as u16)) {
-            Ok(0) | Err(_) => false,
-            Ok(_) => log.is_some() && fds.first().and_then(PollFd::revents).is_some_and(|r| !r.is_empty()),
+        let came = poll(&mut fds, PollTimeout::from(span as u16));
+        let ready = |fd: &PollFd<'_>| fd.revents().is_some_and(|r| !r.is_empty());
+        let mut fds = fds.iter();
+        let woken = Woken {
+            log: fds.by_ref().take(logs).any(ready),
+            signal: fds.by_ref().take(1).any(ready) || came.is_err(),
+            control: fds.any(ready),
+        };
+        // Asking whether there is something in the log is looking at it.
+        if self.job.is_some() {
+            self.longest_blind = self.longest_blind.max(self.log_asked.elapsed());
         }
+        self.log_asked = Instant::now();
+        woken
     }
 
-    fn read_log(&mut self) -> News {
+    fn read_log(&mut self, due: bool) -> News {
+        if !due {
+            return News::default();
+        }
         let news = self.log.news(&self.root, &mut tell);
         self.log_readable = self.log.readable();
-        if self.job.is_some() {
-            self.longest_blind = self.longest_blind.max(self.log_read.elapsed());
-        }
-        self.log_read = Instant::now();
         news
     }
 
@@ -176,6 +196,7 @@ impl Daemon {
         let calm = self.guard.evidence().verdict == Verdict::Calm && news == News::default();
         let table = match self.table {
             Some(before) if calm && !slow => self.counters.table_of_max(&self.root, before.max),
+            Some(_) if calm => self.counters.table(&self.root),
             _ => self.counters.table_with_buckets(&self.root),
         };
         let near = table.is_some_and(|t| t.occupancy() >= self.settings.marks.low);
@@ -186,7 +207,7 @@ impl Daemon {
                 tell(Event::TableVanished);
                 self.counters.forget();
             }
-            (Some(_), Some(_)) if slow => self.watch_drift(),
+            (Some(_), Some(t)) if slow => self.watch_drift(t.max),
             _ => {}
         }
         self.table = table;
@@ -253,9 +274,8 @@ impl Daemon {
     }
 
     /// Our value may have fallen back (module reload), or somebody may have set another.
-    fn watch_drift(&mut self) {
+    fn watch_drift(&mut self, found: Entries) {
         let Some(change) = self.journal.change(Setting::Max).copied() else { return };
-        let Some(found) = system::value(&self.root, Setting::Max) else { return };
         let name = Setting::Max.name();
         match change.owner(found) {
             Owner::Us => {}

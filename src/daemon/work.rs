@@ -52,7 +52,7 @@ pub enum Purpose {
     /// To know level and thresholds; with `culprits` also who holds the table.
     Sample { culprits: bool },
     /// To know who holds the table.
-    Census { exact: bool },
+    Census { by: By, exact: bool },
     /// To take entries out.
     Evict(Selection),
 }
@@ -141,7 +141,10 @@ impl Work {
                     self.clear_census();
                 }
             }
-            Purpose::Census { .. } => self.clear_census(),
+            Purpose::Census { by, .. } => {
+                self.clear_census();
+                self.room.census.leave_out([By::Source, By::Prefix, By::Destination].map(|d| d != by));
+            }
             Purpose::Evict(_) => {}
         }
         Ok(Pass { purpose, reader, evictor, of, read: 0, evicted: 0, finished: false })
@@ -242,7 +245,7 @@ impl Pass {
         // A sample of a depleted front would lie: then all of it is read, and the rows are drawn from all of it.
         let draw_from_all = *depleted;
         let limit = match purpose {
-            Purpose::Sample { .. } | Purpose::Census { exact: false } if !draw_from_all && of.0 > SAMPLE => SAMPLE,
+            Purpose::Sample { .. } | Purpose::Census { exact: false, .. } if !draw_from_all && of.0 > SAMPLE => SAMPLE,
             _ => u32::MAX,
         };
         let purpose = *purpose;

@@ -22,7 +22,8 @@ use rows::Options;
 
 const USAGE: &str = "usage: bench [--ctwarden PROGRAM] [--rounds N] [trim-source|top|trim|latency]...
        bench footprint [--static PROGRAM] [--counting PROGRAM] [idle|allocations|memory]...
-       bench baselines";
+       bench baselines
+       bench in COMMAND...   runs COMMAND beside a table of 250,000 entries";
 
 /// Faults are told to a person and end the run: a line of text is what they are.
 type Outcome<T> = Result<T, String>;
@@ -74,6 +75,16 @@ fn bench(args: &[String]) -> Outcome<bool> {
     Ok(paired::print(&rows))
 }
 
+/// For a profiler, or to look around.
+fn beside_a_full_table(command: &[String]) -> Outcome<bool> {
+    let (program, rest) = command.split_first().ok_or(USAGE)?;
+    let mut host = Host::enter()?;
+    let _table = host.table(rows::ROOM, rows::BUCKETS)?;
+    fill::Plan::shares(rows::ENTRIES).fill()?;
+    let status = std::process::Command::new(program).args(rest).status();
+    Ok(status.map_err(|e| format!("{program}: {e}"))?.success())
+}
+
 /// The roles this program starts itself in, and the bench.
 fn work(args: &[String]) -> Outcome<bool> {
     let (role, rest) = args.split_first().map_or(("", args), |(role, rest)| (role.as_str(), rest));
@@ -87,6 +98,7 @@ fn work(args: &[String]) -> Outcome<bool> {
         }
         "footprint" => return footprint::run(rest),
         "baselines" => baselines::run(&mut Host::enter()?)?,
+        "in" => return beside_a_full_table(rest),
         "-h" | "--help" => println!("{USAGE}"),
         _ => return bench(args),
     }

@@ -101,6 +101,9 @@ impl Row {
     }
 }
 
+/// Wider cells are cut in the table, and stand in full below it.
+const WIDEST: usize = 72;
+
 /// Prints the table and the tally; true if every row passed.
 pub fn print(rows: &[Row]) -> bool {
     let cells = |r: &Row| [r.what.clone(), r.ours.clone(), r.theirs.clone(), r.result.clone(), r.must.clone()];
@@ -108,17 +111,21 @@ pub fn print(rows: &[Row]) -> bool {
     let mut widths = head.clone().map(|h| h.chars().count());
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(cells(row)) {
-            *width = (*width).max(cell.chars().count());
+            *width = (*width).max(cell.chars().count().min(WIDEST));
         }
     }
     let line = |cells: &[String], verdict: &str| {
-        let padded: Vec<String> = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        let padded: Vec<String> =
+            cells.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$.width$}")).collect();
         println!("{}  {verdict}", padded.join("  "));
     };
     println!();
     line(&head, "");
     for row in rows {
         line(&cells(row), if row.pass { "pass" } else { "FAIL" });
+    }
+    for row in rows.iter().filter(|r| r.result.chars().count() > WIDEST) {
+        println!("\n{}: {}", row.what.trim(), row.result);
     }
     let passed = rows.iter().filter(|r| r.pass).count();
     println!("\n{passed} passed, {} failed", rows.len() - passed);

@@ -133,19 +133,17 @@ pub struct Share {
     pub error: f64,
 }
 
-/// The rows of `top --json`: `{"rows":[{"key":{"Source":"10.9.0.1"},"tally":{"share":3012,"standard_error":71}}]}`, shares in
-/// hundredths of a percent. The one place that knows its shape.
+/// The rows of `top --json`: `{"rows":[{"key":"10.9.0.1","share":3012,"error":71}]}`, both in hundredths of a percent. The one
+/// place that knows its shape.
 pub fn shares(text: &str) -> Outcome<Vec<Share>> {
-    let wrong =
-        || format!("top --json has another shape than expected: {}", text.chars().take(300).collect::<String>());
+    let wrong = || format!("top --json has another shape than expected: {text}");
     let json = Json::read(text).ok_or_else(wrong)?;
-    let rows = json.find("rows").and_then(Json::list).ok_or_else(wrong)?;
+    let rows = json.get("rows").and_then(Json::list).ok_or_else(wrong)?;
     let share = |row: &Json| {
-        let key = row.get("key")?;
         Some(Share {
-            key: key.text().or_else(|| key.get("Source")?.text())?.trim_end_matches("/64").to_string(),
-            percent: row.find("share")?.number()? / 100.0,
-            error: row.find("standard_error")?.number()? / 100.0,
+            key: row.get("key")?.text()?.trim_end_matches("/64").to_string(),
+            percent: row.get("share")?.number()? / 100.0,
+            error: row.get("error")?.number()? / 100.0,
         })
     };
     rows.iter().map(|row| share(row).ok_or_else(wrong)).collect()

@@ -116,6 +116,7 @@ impl Attacker<'_> {
         };
         self.send(src, dst, body, &flow.to_be_bytes());
         let counted = self.gauges.is_counting();
+        self.gauges.hog_all.add(1);
         if counted {
             self.gauges.hog_tried.add(1);
         }
@@ -266,4 +267,31 @@ fn first_seq(flow: u32) -> u32 {
 
 fn flow_of(ack: u32) -> u32 {
     ack.wrapping_sub(1) >> 8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn no_two_flows_of_an_attack_are_alike() {
+        let attacks = [
+            Attack::Hold { hosts: 1, rate: 1, v6: false },
+            Attack::Hold { hosts: 200, rate: 1, v6: false },
+            Attack::Hold { hosts: 1, rate: 1, v6: true },
+            Attack::SynFlood { rate: 1 },
+        ];
+        for attack in attacks {
+            let flows: HashSet<_> = (0..300_000).map(|n| attack.ends(n)).collect();
+            assert_eq!(flows.len(), 300_000);
+        }
+    }
+
+    #[test]
+    fn an_answer_names_its_flow() {
+        for flow in [0, 1, 65_535, 1 << 23] {
+            assert_eq!(flow_of(first_seq(flow).wrapping_add(1)), flow);
+        }
+    }
 }

@@ -2,16 +2,17 @@
 //! one thread.
 
 use crate::gauges::Gauges;
+use crate::netns::Netns;
 use crate::servers::{Service, WINDOW};
 use crate::sys;
-use crate::topology::{DOWNLOAD_HOST, IDLE_HOST, LONG_LIVED_HOST, NEIGHBOUR, WAN_SERVER};
+use crate::topology::{DOWNLOAD_HOST, FORWARDED_PORT, IDLE_HOST, LONG_LIVED_HOST, NEIGHBOUR, ROUTER, WAN_SERVER};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, setsockopt, socket, sockopt};
 use nix::sys::time::TimeSpec;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
@@ -82,11 +83,11 @@ struct Steady {
     heard: bool,
 }
 
-/// Opens and watches them until the trial ends. To be called in the LAN namespace.
-pub fn run(gauges: &Gauges) -> io::Result<Report> {
+/// Opens and watches them until the trial ends. To be called in the LAN namespace; some come from the WAN.
+pub fn run(wan: &Netns, gauges: &Gauges) -> io::Result<Report> {
     sys::hurry();
     let start = Instant::now();
-    let mut steady = all_steady(start)?;
+    let mut steady = all_steady(start, wan)?;
     let mut attempts: Vec<Attempt> = Vec::new();
     let mut round_trips = Vec::new();
     let mut next = start + Duration::from_millis(500);
@@ -95,7 +96,7 @@ pub fn run(gauges: &Gauges) -> io::Result<Report> {
         while next <= now {
             next += EVERY;
             let counted = gauges.is_counting();
-            let stream = open(NEIGHBOUR, Service::Echo)?;
+            let stream = open(NEIGHBOUR, WAN_SERVER, Service::Echo.port())?;
             attempts.push(Attempt { stream, begun: now, counted, connected: false });
             if counted {
                 gauges.tried.add(1);
@@ -171,14 +172,8 @@ impl Attempt {
 }
 
 impl Steady {
-    fn new(host: Ipv4Addr, kind: Kind, first: Instant) -> io::Result<Self> {
-        let service = match kind {
-            Kind::LongLived | Kind::Loop => Service::Echo,
-            Kind::Idle => Service::Idle,
-            Kind::Download => Service::Download,
-        };
-        let stream = open(host, service)?;
-        Ok(Self { stream, kind, up: false, lost: false, next: first, progress: first, waiting: false, heard: false })
+    fn new(stream: TcpStream, kind: Kind, first: Instant) -> Self {
+        Self { stream, kind, up: false, lost: false, next: first, progress: first, waiting: false, heard: false }
     }
 
     /// What the clock makes it do.
@@ -242,31 +237,33 @@ impl Steady {
     }
 }
 
-fn all_steady(start: Instant) -> io::Result<Vec<Steady>> {
+fn all_steady(start: Instant, wan: &Netns) -> io::Result<Vec<Steady>> {
     let mut all = Vec::new();
     for i in 0..LONG_LIVED {
-        // Half of them on the neighbour itself; spread over the second.
-        let host = if i % 2 == 0 { NEIGHBOUR } else { LONG_LIVED_HOST };
-        all.push(Steady::new(host, Kind::LongLived, start + Duration::from_millis(300 + 50 * i as u64))?);
+        // On two LAN hosts, one of them the neighbour, and every fifth a stranger's at the forwarded port; spread over a second.
+        let stream = match i % 5 {
+            4 => wan.within(|| open(WAN_SERVER, ROUTER, FORWARDED_PORT))?,
+            0 | 2 => open(NEIGHBOUR, WAN_SERVER, Service::Echo.port())?,
+            _ => open(LONG_LIVED_HOST, WAN_SERVER, Service::Echo.port())?,
+        };
+        all.push(Steady::new(stream, Kind::LongLived, start + Duration::from_millis(300 + 50 * i as u64)));
     }
     for _ in 0..IDLE {
-        all.push(Steady::new(IDLE_HOST, Kind::Idle, start)?);
+        all.push(Steady::new(open(IDLE_HOST, WAN_SERVER, Service::Idle.port())?, Kind::Idle, start));
     }
-    all.push(Steady::new(DOWNLOAD_HOST, Kind::Download, start)?);
-    all.push(Steady::new(DOWNLOAD_HOST, Kind::Loop, start)?);
+    let download = open(DOWNLOAD_HOST, WAN_SERVER, Service::Download.port())?;
+    all.push(Steady::new(download, Kind::Download, start));
+    all.push(Steady::new(open(DOWNLOAD_HOST, WAN_SERVER, Service::Echo.port())?, Kind::Loop, start));
     Ok(all)
 }
 
-/// A connection on its way from `host`.
-fn open(host: Ipv4Addr, service: Service) -> io::Result<TcpStream> {
+/// A connection on its way from `host` to `server`.
+fn open(host: Ipv4Addr, server: Ipv4Addr, port: u16) -> io::Result<TcpStream> {
     let fd = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC, None)?;
-    if service == Service::Download {
-        setsockopt(&fd, sockopt::RcvBuf, &WINDOW)?;
-    }
-    let address = |ip, port| SockaddrIn::from(SocketAddrV4::new(ip, port));
-    use std::os::fd::AsRawFd;
-    bind(fd.as_raw_fd(), &address(host, 0))?;
-    match connect(fd.as_raw_fd(), &address(WAN_SERVER, service.port())) {
+    // Before the connect, since the handshake tells the far side; only the download ever notices it.
+    setsockopt(&fd, sockopt::RcvBuf, &WINDOW)?;
+    bind(fd.as_raw_fd(), &SockaddrIn::from(SocketAddrV4::new(host, 0)))?;
+    match connect(fd.as_raw_fd(), &SockaddrIn::from(SocketAddrV4::new(server, port))) {
         Ok(()) | Err(Errno::EINPROGRESS) => {}
         Err(e) => return Err(e.into()),
     }

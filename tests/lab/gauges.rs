@@ -24,6 +24,8 @@ pub struct Gauges {
     /// The attackers' own: SYNs or first datagrams sent, and answered within half a second.
     pub hog_tried: Count,
     pub hog_answered: Count,
+    /// All they began, the uncounted ones at the end as well: for the screen.
+    pub hog_all: Count,
     /// Long-lived, idle, download and loop flows lost.
     pub lost: Count,
     /// Bytes the download brought.
@@ -79,7 +81,8 @@ impl Gauges {
     }
 }
 
-/// Whether a line of the guard's log tells of something done to the table.
+/// Whether a line of the guard's log (`ctwarden: LEVEL: MESSAGE`) tells of something done to the table.
 fn is_act(line: &str) -> bool {
-    ["trim", "flush", "grow"].iter().any(|rung| line.contains(rung))
+    let message = line.splitn(3, ": ").nth(2).unwrap_or(line);
+    message.starts_with("trim: ") || message.starts_with("flush: ") || message.contains(": max was ")
 }

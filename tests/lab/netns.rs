@@ -46,6 +46,9 @@ impl Netns {
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         sys::inside(&mut command, self, Signal::SIGKILL);
+        // Root by `su` often has no sbin in its path.
+        let path = std::env::var("PATH").unwrap_or_default();
+        command.env("PATH", format!("{path}:/usr/sbin:/sbin"));
         command
     }
 

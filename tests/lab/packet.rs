@@ -148,3 +148,46 @@ fn be16(bytes: &[u8], at: usize) -> Option<u16> {
 fn be32(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whatever is summed up with its own checksum in it comes to zero: how a kernel checks.
+    fn checks_out(bytes: &[u8]) -> bool {
+        let (protocol, src, dst, rest) = read_ip(bytes).unwrap();
+        let mut pseudo = Vec::new();
+        let sum = ip_header(&mut pseudo, src, dst, protocol, rest.len());
+        fold(sum + sum16(rest)) == 0
+    }
+
+    #[test]
+    fn what_is_built_is_read_and_its_checksums_hold() {
+        let v4 = ("192.168.77.66:1024".parse().unwrap(), "198.18.0.1:443".parse().unwrap());
+        let v6 = ("[fd77::66]:1024".parse().unwrap(), "[2001:db8::1]:443".parse().unwrap());
+        let tcp = Body::Tcp { seq: 7, ack: 9, flags: SYN | ACK };
+        for ((src, dst), body, payload) in
+            [(v4, tcp, &b"odd"[..]), (v6, tcp, b""), (v4, Body::Udp, b"even"), (v6, Body::Udp, b"1")]
+        {
+            let bytes = Packet { src, dst, body, payload }.bytes();
+            let read = Packet::read(&bytes).unwrap();
+            assert_eq!((read.src, read.dst, read.payload), (src, dst, payload));
+            assert!(checks_out(&bytes));
+            assert_eq!(destination(&bytes), Some(dst.ip()));
+        }
+    }
+
+    #[test]
+    fn packets_cut_short_are_no_packets() {
+        let packet = Packet {
+            src: "10.0.0.1:1".parse().unwrap(),
+            dst: "10.0.0.2:2".parse().unwrap(),
+            body: Body::Udp,
+            payload: b"12345678",
+        };
+        let bytes = packet.bytes();
+        for cut in 0..bytes.len() {
+            assert!(Packet::read(&bytes[..cut]).is_none(), "{cut} bytes");
+        }
+    }
+}

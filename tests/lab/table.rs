@@ -95,13 +95,14 @@ impl Row {
 
     fn lost(&self) -> String {
         let r = &self.report;
-        format!("{} / {} / {} / {}", r.lost_long_lived, r.lost_idle, r.lost_download, r.lost_loop)
+        format!("{}/{}/{}/{}", r.lost_long_lived, r.lost_idle, r.lost_download, r.lost_loop)
     }
 
     fn verdict(&self) -> String {
         match judge(self) {
-            None if self.contender == Contender::Guard && !self.neighbour_reaches(AIM_PERMILLE) => "below aim".into(),
-            None => "".into(),
+            None if self.contender != Contender::Guard => "".into(),
+            None if self.neighbour_reaches(AIM_PERMILLE) => "reported: as aimed at".into(),
+            None => format!("reported: less than the {} aimed at", percent(AIM_PERMILLE)),
             Some(faults) if faults.is_empty() => "ok".into(),
             Some(faults) => format!("FAIL: {}", faults.join(", ")),
         }
@@ -132,10 +133,18 @@ fn percent(permille: u64) -> String {
     format!("{}.{}", permille / 10, permille % 10)
 }
 
+const LEGEND: &str = "
+neighbour  % of his new connections that got through, from the attack's first second
+refusals   packets the kernel dropped because the table was full
+peak       % of the table in use at its fullest
+lost       flows that had to survive: long-lived of 20 / idle of 10 / download / request loop
+hog        % of the attackers' own new connections that got through
+CPU, acts  the guard's share of one core in %, and its trims and flushes
+";
+
 /// The whole table, aligned.
 pub fn print(rows: &[Row]) -> String {
-    let titles: [&str; 10] =
-        ["scenario", "guard", "neighbour %", "refusals", "peak %", "lost", "hog's own %", "CPU %", "acts", ""];
+    let titles: [&str; 10] = ["scenario", "guard", "neighbour", "refusals", "peak", "lost", "hog", "CPU", "acts", ""];
     let cells: Vec<[String; 10]> = rows.iter().map(Row::cells).collect();
     let mut widths = titles.map(|t| t.chars().count());
     for row in &cells {
@@ -166,7 +175,7 @@ pub fn print(rows: &[Row]) -> String {
         before = row.scenario.name;
         line(cells);
     }
-    out.push_str("lost: long-lived (of 20) / idle (of 10) / download (of 1) / request loop (of 1)\n");
+    out.push_str(LEGEND);
     out
 }
 

@@ -200,7 +200,7 @@ impl<'s> Workers<'s> {
         threads.spawn(|| relay(&topology.router_wan, &topology.wan_eth0, gauges));
         threads.spawn(|| attack(scenario.attack, &topology.attackers, &topology.router_wan, gauges));
         Ok(Self {
-            flows: threads.spawn(|| topology.lan.enter().and_then(|()| flows::run(gauges))),
+            flows: threads.spawn(|| topology.lan.enter().and_then(|()| flows::run(&topology.wan, gauges))),
             monitor: threads.spawn(|| topology.router.enter().and_then(|()| monitor::run(gauges))),
         })
     }

@@ -219,15 +219,16 @@ impl Screen {
             n => paint(&format!("{n} lost"), Colour::Red),
         };
         lines.push(format!(
-            "others      {LONG_LIVED} chats, {IDLE} idle shells, a loop, a download ({} KB/s): {lost}",
-            bytes / 1000
+            "others      {LONG_LIVED} chats, {IDLE} idle shells, a loop, a download ({}.{} MB/s): {lost}",
+            bytes / 1_000_000,
+            bytes / 100_000 % 10
         ));
         lines.push(String::new());
         lines.push(self.pen.rule(self.guard, ""));
         let log: Vec<String> =
             gauges.log.lock().map(|log| log.iter().rev().take(LOG_LINES).cloned().collect()).unwrap_or_default();
         for i in (0..LOG_LINES).rev() {
-            lines.push(log.get(i).map(|line| fit(line, 78)).unwrap_or_default());
+            lines.push(log.get(i).map(|line| fit(message(line), 78)).unwrap_or_default());
         }
         if !self.done.is_empty() {
             lines.push(self.pen.rule("so far", ""));
@@ -239,7 +240,7 @@ impl Screen {
     /// The attackers' new connections and the download's bytes, a second, smoothed over the last one.
     fn rates(&mut self, gauges: &Gauges) -> (u64, u64) {
         let now = Instant::now();
-        let (hog, bytes) = (gauges.hog_tried.get(), gauges.downloaded.get());
+        let (hog, bytes) = (gauges.hog_all.get(), gauges.downloaded.get());
         let at = *self.before.at.get_or_insert(now);
         let millis = now.duration_since(at).as_millis() as u64;
         if millis >= 1000 {
@@ -258,6 +259,12 @@ impl Drop for Screen {
             let _ = io::stdout().flush();
         }
     }
+}
+
+/// A log line without its daemon's name and its level `info`.
+fn message(line: &str) -> &str {
+    let line = line.strip_prefix("ctwarden: ").unwrap_or(line);
+    line.strip_prefix("info: ").unwrap_or(line)
 }
 
 fn push(history: &mut VecDeque<Option<u64>>, value: Option<u64>) {

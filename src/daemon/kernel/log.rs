@@ -81,7 +81,8 @@ impl Log {
         self.file.is_some()
     }
 
-    /// Reads what has come and says what of it is ours.
+    /// Reads what has come and says what of it is ours. To be called when poll says so, and at looks: a plain file is
+    /// never polled, and one that could not be opened is tried again.
     pub fn news(&mut self, root: &Root, report: &mut dyn FnMut(Event)) -> News {
         if self.file.is_none() {
             self.open(root, report);
