@@ -233,34 +233,22 @@ pub fn table(board: &Path) -> Result<String, Fault> {
     let classes = folder(&board.join("class"), Folder::Class)?;
     let devices = folder(&board.join("device"), Folder::Device)?;
     check(&mut ram, &classes, &devices)?;
-    let note = |r: &Record| r.note.clone().unwrap_or_default();
     let mut out = String::new();
     let _ = writeln!(out, "static RAM: [RamClass; {}] = [", ram.len());
     for r in &ram {
         let (up_to, burden) = (r.ram.unwrap_or_default(), burden(r));
-        let _ = writeln!(
-            out,
-            "RamClass {{ name: {:?}, up_to: Kib({up_to}), burden: {burden}, note: {:?} }},",
-            r.name,
-            note(r)
-        );
+        let _ = writeln!(out, "RamClass {{ name: {:?}, up_to: Kib({up_to}), burden: {burden} }},", r.name);
     }
     let _ = writeln!(out, "];\nstatic CLASSES: [Class; {}] = [", classes.len());
     for c in &classes {
         let (soc, burden) = (c.soc.clone().unwrap_or_default(), burden(c));
-        let _ = writeln!(
-            out,
-            "Class {{ name: {:?}, soc: {soc:?}, radio: &{:?}, burden: {burden}, note: {:?} }},",
-            c.name,
-            c.radio,
-            note(c)
-        );
+        let _ = writeln!(out, "Class {{ name: {:?}, soc: {soc:?}, radio: &{:?}, burden: {burden} }},", c.name, c.radio);
     }
     let _ = writeln!(out, "];\nstatic BOARDS: [Board; {}] = [", devices.len());
     for d in &devices {
         let class = d.class.as_ref().and_then(|(_, name)| classes.iter().position(|c| c.name == *name));
         let class = class.unwrap_or_default();
-        let _ = writeln!(out, "Board {{ name: {:?}, class: &CLASSES[{class}], note: {:?} }},", d.name, note(d));
+        let _ = writeln!(out, "Board {{ name: {:?}, class: &CLASSES[{class}] }},", d.name);
     }
     out += "];\n";
     Ok(out)

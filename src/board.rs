@@ -76,8 +76,6 @@ pub struct RamClass {
     pub up_to: Kib,
     /// What the system itself takes.
     pub burden: Burden,
-    /// A line for people, or empty.
-    pub note: &'static str,
 }
 
 /// Boards with the same SoC family and radio drivers.
@@ -91,8 +89,6 @@ pub struct Class {
     pub radio: &'static [&'static str],
     /// What radios and offload engines take on top of the system.
     pub burden: Burden,
-    /// A line for people, or empty.
-    pub note: &'static str,
 }
 
 /// One board.
@@ -102,8 +98,6 @@ pub struct Board {
     pub name: &'static str,
     /// What it is.
     pub class: &'static Class,
-    /// A line for people, or empty.
-    pub note: &'static str,
 }
 
 // static RAM, CLASSES, BOARDS, sorted: written by build.rs from board/.

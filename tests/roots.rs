@@ -110,7 +110,6 @@ fn run(root: &Path) -> String {
 }
 
 #[test]
-#[ignore = "the commands are not there yet"]
 fn each_root_says_what_is_expected() {
     let mut faults = String::new();
     for root in roots() {

@@ -4,7 +4,7 @@
 
 use ctwarden::entry::{Entry, TcpState, status};
 use ctwarden::observe::census::Census;
-use ctwarden::observe::keys::Host;
+use ctwarden::observe::keys::{Host, Raw};
 use ctwarden::observe::sketch::Sketch;
 use ctwarden::observe::timeouts::Timeouts;
 use std::net::Ipv4Addr;
@@ -44,7 +44,7 @@ fn time(what: &str, stream: &str, mut run: impl FnMut()) {
 #[ignore = "a measurement: run it in release"]
 fn updates() {
     let timeouts = Timeouts::new();
-    let mut sketch = Box::new(Sketch::<Host, 512>::new());
+    let mut sketch = Box::new(Sketch::<Raw, 512>::new());
     let mut census = Box::new(Census::new());
     println!("census: {} bytes", size_of::<Census>());
     for (name, stream) in streams() {
@@ -69,7 +69,7 @@ fn updates() {
             .collect();
         time("sketch of one dimension", name, || {
             sketch.clear(5);
-            entries.iter().for_each(|e| sketch.add(Host::of(e.source)));
+            entries.iter().for_each(|e| sketch.add(Host::of(e.source).into()));
         });
         time("idle", name, || {
             assert!(entries.iter().map(|e| timeouts.idle(e) as u64).sum::<u64>() > 0);

@@ -1,8 +1,6 @@
 //! The command line.
 
 use ctwarden::protocol::{By, Only, ROWS_MOST};
-use lexopt::prelude::*;
-use std::ffi::OsString;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -61,8 +59,7 @@ pub enum Parsed {
     Text(&'static str),
 }
 
-/// What is wrong with the command line: the argument, and what is wrong with it. Not lexopt's own texts: they bring
-/// 5 KB of quoting and boxing along.
+/// What is wrong with the command line: the argument, and what is wrong with it.
 #[derive(Debug)]
 pub struct Fault {
     argument: String,
@@ -71,18 +68,8 @@ pub struct Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let gap = if self.argument.is_empty() { "" } else { ": " };
+        let gap = if self.argument.is_empty() || self.what.is_empty() { "" } else { ": " };
         write!(f, "{}{gap}{}", self.argument, self.what)
-    }
-}
-
-impl From<lexopt::Error> for Fault {
-    fn from(e: lexopt::Error) -> Self {
-        match e {
-            lexopt::Error::MissingValue { option } => fault(option.as_deref().unwrap_or_default(), "wants a value"),
-            lexopt::Error::UnexpectedValue { option, .. } => fault(&option, "takes no value"),
-            _ => fault("", "an argument is not UTF-8"),
-        }
     }
 }
 
@@ -90,40 +77,79 @@ fn fault(argument: &str, what: &'static str) -> Fault {
     Fault { argument: argument.to_owned(), what }
 }
 
-fn unexpected(arg: lexopt::Arg<'_>) -> Fault {
-    match arg {
-        Long(name) => fault(name, "no such option here"),
-        Short(_) => fault("", "no such option here"),
-        Value(v) => fault(v.to_str().unwrap_or_default(), "one argument too many"),
-    }
+/// What an option does with its value, which is empty where it takes none.
+type Set = fn(&mut Arguments, &str) -> Option<()>;
+
+/// One option: its name, the verb it belongs to (empty: all), what its value must be (empty: it takes none).
+struct Known {
+    name: &'static str,
+    verb: &'static str,
+    value: &'static str,
+    set: Set,
 }
 
-fn text(value: OsString) -> Result<String, Fault> {
-    value.into_string().map_err(|_| fault("", "an argument is not UTF-8"))
+const fn option(name: &'static str, verb: &'static str, value: &'static str, set: Set) -> Known {
+    Known { name, verb, value, set }
 }
 
-/// The value of an option, as `read` makes of it.
-fn value<T>(parser: &mut lexopt::Parser, what: &'static str, read: impl Fn(&str) -> Option<T>) -> Result<T, Fault> {
-    let word = text(parser.value()?)?;
-    read(&word).ok_or_else(|| fault(&word, what))
-}
-
-fn word(parser: &mut lexopt::Parser) -> Result<String, Fault> {
-    text(parser.value()?)
-}
-
-pub fn parse() -> Result<Parsed, Fault> {
-    let mut parser = lexopt::Parser::from_env();
-    let Some(first) = parser.next()? else { return Err(fault("", "no command")) };
-    let verb = match first {
-        Long("version") | Short('V') => {
-            return Ok(Parsed::Text(concat!("ctwarden ", env!("CARGO_PKG_VERSION"), "\n")));
+/// Sets a part of the verb, in one line of the table below.
+macro_rules! part {
+    ($verb:ident, $part:ident, $to:expr) => {
+        |a, w| {
+            if let Verb::$verb { $part, .. } = &mut a.verb {
+                let to: fn(&str) -> Option<_> = $to;
+                *$part = to(w)?;
+            }
+            Some(())
         }
-        Long("help") | Short('h') => return Ok(Parsed::Text(HELP)),
-        Value(v) => text(v)?,
-        other => return Err(unexpected(other)),
     };
-    let mut verb = match verb.as_str() {
+}
+
+/// A table, since the same as a parser library's match was 9 KB larger on MIPS.
+const OPTIONS: &[Known] = &[
+    option("--json", "", "", |a, _| {
+        a.json = true;
+        Some(())
+    }),
+    option("--config", "", "a file", |a, w| {
+        a.config = Some(w.to_owned());
+        Some(())
+    }),
+    option("--root", "", "a folder", |a, w| {
+        a.root = w.to_owned();
+        Some(())
+    }),
+    option("--socket", "", "a path", |a, w| {
+        a.socket = Some(w.to_owned());
+        Some(())
+    }),
+    option("--state-dir", "", "a folder", |a, w| {
+        a.state_dir = Some(w.to_owned());
+        Some(())
+    }),
+    option("--dry-run", "run", "", part!(Run, dry_run, |_| Some(true))),
+    option("--debug", "run", "", part!(Run, debug, |_| Some(true))),
+    option("", "check", "", part!(Check, file, |w| Some(Some(w.to_owned())))),
+    option("", "replay", "", part!(Replay, file, |w| Some(w.to_owned()))),
+    option("--ram", "size", "a number of megabytes", part!(Size, ram_mib, |w| w.parse().ok().map(Some))),
+    option("--board", "size", "a board's name", part!(Size, board, |w| Some(Some(w.to_owned())))),
+    option("--apply", "size", "", part!(Size, apply, |_| Some(true))),
+    option("--save", "size", "", part!(Size, save, |_| Some(true))),
+    option("--exact", "top", "", part!(Top, exact, |_| Some(true))),
+    option(
+        "-n",
+        "top",
+        "a number of rows",
+        part!(Top, rows, |w| Some(w.parse::<usize>().ok()?.clamp(1, ROWS_MOST) as u8)),
+    ),
+    option("--by", "top", "source, prefix, destination or state", part!(Top, by, By::from_name)),
+    option("--only", "trim", "unreplied, closing or idle", part!(Trim, only, |w| Only::from_name(w).map(Some))),
+    option("--source", "trim", "an IPv4 or IPv6 address", part!(Trim, source, |w| w.parse::<IpAddr>().ok().map(Some))),
+];
+
+/// The verbs as they are before their options.
+fn verb(name: &str) -> Option<Verb> {
+    Some(match name {
         "run" => Verb::Run { dry_run: false, debug: false },
         "check" => Verb::Check { file: None },
         "size" => Verb::Size { ram_mib: None, board: None, apply: false, save: false },
@@ -134,46 +160,58 @@ pub fn parse() -> Result<Parsed, Fault> {
         "drill" => Verb::Drill,
         "log" => Verb::Log,
         "replay" => Verb::Replay { file: String::new() },
-        other => return Err(fault(other, "no such command")),
-    };
-    let (mut json, mut config, mut root, mut socket, mut state_dir) = (false, None, String::new(), None, None);
-    while let Some(arg) = parser.next()? {
-        match (&mut verb, arg) {
-            (_, Long("help")) => return Ok(Parsed::Text(HELP)),
-            (_, Long("json")) => json = true,
-            (_, Long("config")) => config = Some(word(&mut parser)?),
-            (_, Long("root")) => root = word(&mut parser)?,
-            (_, Long("socket")) => socket = Some(word(&mut parser)?),
-            (_, Long("state-dir")) => state_dir = Some(word(&mut parser)?),
-            (Verb::Run { dry_run, .. }, Long("dry-run")) => *dry_run = true,
-            (Verb::Run { debug, .. }, Long("debug")) => *debug = true,
-            (Verb::Check { file }, Value(v)) if file.is_none() => *file = Some(text(v)?),
-            (Verb::Replay { file }, Value(v)) if file.is_empty() => *file = text(v)?,
-            (Verb::Size { ram_mib, .. }, Long("ram")) => {
-                *ram_mib = Some(value(&mut parser, "not a number of megabytes", |w| w.parse().ok())?)
+        _ => return None,
+    })
+}
+
+/// Reads the command line. Options may be written `--name value` or `--name=value`.
+pub fn parse() -> Result<Parsed, Fault> {
+    let mut words =
+        std::env::args_os().skip(1).map(|w| w.into_string().map_err(|_| fault("", "an argument is not UTF-8")));
+    let name = words.next().ok_or(fault("", "no command"))??;
+    match name.as_str() {
+        "--version" | "-V" => return Ok(Parsed::Text(concat!("ctwarden ", env!("CARGO_PKG_VERSION"), "\n"))),
+        "--help" | "-h" => return Ok(Parsed::Text(HELP)),
+        _ => {}
+    }
+    let verb = verb(&name).ok_or_else(|| fault(&name, "no such command"))?;
+    let mut arguments =
+        Arguments { verb, json: false, config: None, root: String::new(), socket: None, state_dir: None };
+    let mut files = 0;
+    while let Some(word) = words.next() {
+        let word = word?;
+        if word == "--help" {
+            return Ok(Parsed::Text(HELP));
+        }
+        let (key, attached) = match word.split_once('=') {
+            Some((key, value)) if word.starts_with('-') => (key, Some(value)),
+            _ if word.starts_with('-') => (word.as_str(), None),
+            _ => ("", None),
+        };
+        let fits = |o: &&Known| o.name == key && (o.verb.is_empty() || o.verb == name);
+        let Some(found) = OPTIONS.iter().find(fits) else {
+            return Err(fault(&word, "no such option or argument here"));
+        };
+        let mut value = String::new();
+        match attached {
+            _ if key.is_empty() => {
+                files += 1;
+                value = word;
             }
-            (Verb::Size { board, .. }, Long("board")) => *board = Some(word(&mut parser)?),
-            (Verb::Size { apply, .. }, Long("apply")) => *apply = true,
-            (Verb::Size { save, .. }, Long("save")) => *save = true,
-            (Verb::Top { exact, .. }, Long("exact")) => *exact = true,
-            (Verb::Top { rows, .. }, Short('n')) => {
-                let n: usize = value(&mut parser, "not a number of rows", |w| w.parse().ok())?;
-                *rows = n.clamp(1, ROWS_MOST) as u8;
-            }
-            (Verb::Top { by, .. }, Long("by")) => {
-                *by = value(&mut parser, "not one of source, prefix, destination, state", By::from_name)?;
-            }
-            (Verb::Trim { only, .. }, Long("only")) => {
-                *only = Some(value(&mut parser, "not one of unreplied, closing, idle", Only::from_name)?);
-            }
-            (Verb::Trim { source, .. }, Long("source")) => {
-                *source = Some(value(&mut parser, "not an IPv4 or IPv6 address", |w| w.parse().ok())?);
-            }
-            (_, other) => return Err(unexpected(other)),
+            Some(attached) if !found.value.is_empty() => value = attached.to_owned(),
+            Some(_) => return Err(fault(key, "takes no value")),
+            None if !found.value.is_empty() => value = words.next().ok_or_else(|| fault(&word, "wants a value"))??,
+            None => {}
+        }
+        if files > 1 {
+            return Err(fault(&value, "one argument too many"));
+        }
+        if (found.set)(&mut arguments, &value).is_none() {
+            return Err(Fault { argument: format!("{} '{value}': wants {}", found.name, found.value), what: "" });
         }
     }
-    if matches!(&verb, Verb::Replay { file } if file.is_empty()) {
+    if matches!(&arguments.verb, Verb::Replay { file } if file.is_empty()) {
         return Err(fault("replay", "which file?"));
     }
-    Ok(Parsed::Run(Arguments { verb, json, config, root, socket, state_dir }))
+    Ok(Parsed::Run(arguments))
 }

@@ -4,6 +4,7 @@ use super::Place;
 use super::check::load_or_complain;
 use super::exit::{Exit, Why};
 use super::text::{complain, print};
+use crate::daemon::root::PIECE;
 use ctwarden::observe::lines::LineSplitter;
 use ctwarden::replay::Replay;
 use nix::fcntl::{OFlag, open};
@@ -12,13 +13,10 @@ use nix::unistd::read;
 
 const DRILL: &str = include_str!("drill.replay");
 
-/// A longer line is no line of a recording: the longest is a record of the log.
-const LINE: usize = 4096;
-
 pub fn run(place: &Place, file: &str) -> Exit {
     let Some(config) = load_or_complain(place, None) else { return Exit::Fault };
     let mut replay = Replay::new(&config);
-    let mut splitter = LineSplitter::<LINE>::new();
+    let mut splitter = LineSplitter::<PIECE>::new();
     let read_on = open(file, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).and_then(|fd| {
         loop {
             let n = read(&fd, splitter.room())?;

@@ -1,12 +1,12 @@
 //! Answers as text for people or JSON for programs.
 
-use super::text::{Grouped, Paint, print, print_json};
+use super::show_json;
+use super::text::{Grouped, Paint, print};
 use ctwarden::detect::{Table, Verdict};
 use ctwarden::incident::Incident;
 use ctwarden::observe::tally::Basis;
 use ctwarden::protocol::{Done, Status, Top, TopKey};
-use ctwarden::units::{Entries, Millis, Permille};
-use serde::Serialize;
+use ctwarden::units::Millis;
 use std::fmt::Write as _;
 
 /// What stands before a line of status.
@@ -16,7 +16,7 @@ fn row(name: &str, value: std::fmt::Arguments<'_>) {
 
 pub fn status(s: &Status, json: bool) {
     if json {
-        return print_json(s);
+        return show_json::status(s);
     }
     let paint = Paint::new();
     let e = &s.evidence;
@@ -68,17 +68,10 @@ pub fn status(s: &Status, json: bool) {
     row("daemon", format_args!("ctwarden {}, pid {}, up {}", s.version, s.pid, Span(s.uptime)));
 }
 
-#[derive(Serialize)]
-struct Bare<'a> {
-    daemon: bool,
-    table: &'a Table,
-    occupancy: Permille,
-}
-
 /// Status without a daemon.
 pub fn table(t: &Table, json: bool) {
     if json {
-        return print_json(&Bare { daemon: false, table: t, occupancy: t.occupancy() });
+        return show_json::bare(t);
     }
     row(
         "table",
@@ -94,41 +87,9 @@ pub fn table(t: &Table, json: bool) {
     row("daemon", format_args!("not running: nobody watches the table"));
 }
 
-#[derive(Serialize)]
-struct JsonTop {
-    by: &'static str,
-    basis: Basis,
-    interrupted: bool,
-    count: Entries,
-    rows: heapless::Vec<JsonRow, { ctwarden::protocol::ROWS_MOST }>,
-}
-
-/// Shares are in hundredths of a percent: JSON without floating point.
-#[derive(Serialize)]
-struct JsonRow {
-    key: heapless::String<72>,
-    entries: u32,
-    share: u16,
-    error: u16,
-    at_most: u32,
-}
-
 pub fn top(t: &Top, json: bool) {
     if json {
-        let mut rows = heapless::Vec::new();
-        for r in &t.rows {
-            let mut key = heapless::String::new();
-            let _ = write!(key, "{}", r.key);
-            let (share, error) = (r.tally.share.0, r.tally.standard_error.0);
-            let _ = rows.push(JsonRow { key, entries: r.tally.entries.0, share, error, at_most: r.at_most });
-        }
-        return print_json(&JsonTop {
-            by: t.by.name(),
-            basis: t.basis,
-            interrupted: t.interrupted,
-            count: t.count,
-            rows,
-        });
+        return show_json::top(t);
     }
     let paint = Paint::new();
     match t.basis {
@@ -163,7 +124,7 @@ pub fn top(t: &Top, json: bool) {
 
 pub fn done(what: &str, d: &Done, json: bool) {
     if json {
-        return print_json(d);
+        return show_json::done(d);
     }
     if d.dry {
         let would: u32 = d.steps.iter().sum();
@@ -176,14 +137,9 @@ pub fn done(what: &str, d: &Done, json: bool) {
     print(format_args!("{what}: {} -> {} entries in {}", Grouped(d.before.0), Grouped(d.after.0), d.took));
 }
 
-#[derive(Serialize)]
-struct JsonLog<'a> {
-    incidents: &'a [Incident],
-}
-
 pub fn log(incidents: &[Incident], json: bool) {
     if json {
-        return print_json(&JsonLog { incidents });
+        return show_json::log(incidents);
     }
     if incidents.is_empty() {
         print(format_args!("nothing has happened"));

@@ -3,7 +3,8 @@
 use super::Place;
 use super::check::load_or_complain;
 use super::exit::{Exit, Why, complain_of};
-use super::text::{Grouped, complain, print, print_json};
+use super::show_json;
+use super::text::{Grouped, complain, print};
 use crate::daemon::kernel::counters::Counters;
 use crate::daemon::root::{MAX, MAX_NEW_NAMES, SYSCTL_FRAGMENT};
 use crate::daemon::system;
@@ -34,7 +35,7 @@ pub fn run(place: &Place, ram_mib: Option<u32>, board_name: Option<&str>, apply:
     }
     let plan = sizing::plan(&machine, &config.sizing, found.as_ref().filter(|_| !other));
     if json {
-        print_json(&plan);
+        show_json::plan(&plan);
     } else {
         explain_plan(&plan, found.as_ref(), machine.board);
     }
@@ -74,7 +75,7 @@ fn explain_plan(plan: &Plan, found: Option<&Found>, board: Option<&board::Board>
     }
 }
 
-struct Told<'a>(&'a Step);
+pub struct Told<'a>(pub &'a Step);
 
 impl std::fmt::Display for Told<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::io::{IsTerminal, stderr, stdout};
 use std::os::fd::AsFd;
-use std::sync::Mutex;
 
 /// A longer line is cut. The longest, with a path, is half of this.
 const LINE: usize = 1024;
@@ -80,20 +79,5 @@ impl fmt::Display for Grouped {
             (m, t) => fmt::write(&mut text, format_args!("{m},{t:03},{ones:03}")),
         };
         f.pad(&text)
-    }
-}
-
-/// What `--json` prints: one object, one line.
-pub fn print_json<T: serde::Serialize>(value: &T) {
-    // Not on the stack: MIPS takes three instructions instead of one for every access to a frame of 32 KiB and more.
-    static ROOM: Mutex<[u8; 16 * 1024]> = Mutex::new([0; 16 * 1024]);
-    let mut room = ROOM.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    match serde_json_core::to_slice(value, &mut *room) {
-        Ok(n) => {
-            let end = n.min(room.len() - 1);
-            room[end] = b'\n';
-            write_all(stdout(), room.get(..=end).unwrap_or_default());
-        }
-        Err(_) => complain(format_args!("the answer does not fit into 16 KiB of JSON")),
     }
 }

@@ -1,7 +1,7 @@
 //! status, top, trim, flush, log: asked of the daemon, or done straight to the kernel where there is none.
 
 use super::check::load_or_complain;
-use super::exit::{Exit, complain_of, no_daemon};
+use super::exit::{Exit, Why, complain_of, no_daemon};
 use super::text::complain;
 use super::{Place, direct, show};
 use crate::daemon::control::ask;
@@ -29,7 +29,7 @@ fn asked(place: &Place, request: &Request) -> Option<Result<Answer, Exit>> {
         Ok(answer) => return Some(Ok(answer)),
         Err(e) if no_daemon(&e) => return None,
         Err(e) => {
-            complain(format_args!("{}: {e}", place.socket));
+            complain(format_args!("{}: {}", place.socket, Why::from(&e)));
             if e.kind() == std::io::ErrorKind::PermissionDenied { Exit::NotPermitted } else { Exit::Fault }
         }
     };

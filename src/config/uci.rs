@@ -19,7 +19,7 @@
 //! * the real one loses hold of a named section that is opened a third time, and refuses its options; we read on;
 //! * it stops at the first fault; we name it and go on with the next line, so that all are named at once. A fault behind a
 //!   quote that went on over lines most likely means that the quote was left open by mistake, so that is what we say, and
-//!   go on with the line after the one where it opened ([`REREADS`] times, then behind it).
+//!   go on with the line after the one where it opened (8 times, then behind it).
 
 use super::word::{Lines, Word};
 

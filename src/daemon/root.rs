@@ -11,6 +11,9 @@ use nix::unistd::{read, write};
 use std::fmt::Write as _;
 use std::os::fd::OwnedFd;
 
+/// All that is read line by line is read in pieces of this: the longest record of the log. One size, since each size is
+/// another copy of the splitter in the binary.
+pub const PIECE: usize = ctwarden::observe::kmsg::RECORD_MAX;
 /// Longest path, with its root.
 pub const PATH_MOST: usize = 256;
 
@@ -44,7 +47,7 @@ pub const KMSG: Names = &["dev/kmsg"];
 pub const BOOT_ID: Names = &["proc/sys/kernel/random/boot_id"];
 pub const RELEASE: Names = &["proc/sys/kernel/osrelease"];
 pub const ARCH: Names = &["proc/sys/kernel/arch"];
-pub const NETNS: Names = &["proc/self/ns/net"];
+pub const NETNS: &[&str] = &["proc/self/ns/net"];
 pub const BOARD_NAME: Names = &["tmp/sysinfo/board_name"];
 /// Where each timeout's sysctl stands, with the prefix of its name.
 pub const TIMEOUT_FOLDERS: [(&str, &str); 2] = [

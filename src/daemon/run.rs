@@ -116,7 +116,9 @@ impl Daemon {
                 self.tell_status();
             }
             let now = self.now();
-            let news = self.read_log(woken.log || now >= self.next_look);
+            // A log that poll does not watch is read at every look.
+            let unwatched = now >= self.next_look && self.log.poll_fd().is_none();
+            let news = self.read_log(woken.log || unwatched);
             if now >= self.next_look || news != News::default() {
                 self.turn(now, news);
             }

@@ -1,7 +1,7 @@
 //! The machine and the settings of its table: what is read for sizing, and what is written, by way of the journal.
 
 use super::kernel::counters::Counters;
-use super::root::{ARCH, BOARD_NAME, BUCKETS, MAX, MEMINFO, Names, Root, SLABINFO};
+use super::root::{ARCH, BOARD_NAME, BUCKETS, MAX, MEMINFO, Names, PIECE, Root, SLABINFO};
 use super::statefile::StateFile;
 use ctwarden::event::Event;
 use ctwarden::journal::{Journal, Owner, Setting};
@@ -23,7 +23,7 @@ pub fn memory(root: &Root) -> Memory {
 /// What an entry costs here: measured where the slab is told (not in OpenWrt kernels from 6.8 on), else assumed.
 pub fn entry_cost(root: &Root) -> EntryCost {
     let Ok(file) = root.open(SLABINFO, OFlag::O_RDONLY) else { return EntryCost::ASSUMED };
-    let mut splitter = LineSplitter::<1024>::new();
+    let mut splitter = LineSplitter::<PIECE>::new();
     let mut slab = SlabText::new();
     while let Ok(n @ 1..) = read(&file, splitter.room()) {
         splitter.filled(n);
@@ -56,7 +56,7 @@ fn kernel_pointer(root: &Root) -> u32 {
     let wide = match root.read(ARCH, &mut room) {
         Ok(arch) => arch.windows(2).any(|w| w == b"64"),
         Err(_) if root.is_real() => {
-            nix::sys::utsname::uname().is_ok_and(|u| u.machine().to_string_lossy().contains("64"))
+            nix::sys::utsname::uname().is_ok_and(|u| u.machine().as_encoded_bytes().windows(2).any(|w| w == b"64"))
         }
         Err(_) => false,
     };

@@ -3,8 +3,8 @@
 //! Exact over a whole pass, or from the front of a dump, which is a fair random sample: the kernel dumps in the order of a keyed hash.
 //! (Not of a table that is nearly empty or was just trimmed in part; the caller has to know.) A sample's shares come with their standard error.
 
-use super::keys::{Destination, Host, Prefix};
-use super::sketch::{Counter, Key, Sketch};
+use super::keys::{Destination, Host, Prefix, Raw};
+use super::sketch::{Counter, Sketch};
 pub use super::tally::{Basis, Share, Tally};
 use super::timeouts::Timeouts;
 use crate::entry::{Class, Entry, TcpState, protocol};
@@ -66,6 +66,12 @@ pub struct Row<K> {
     pub at_most: u32,
 }
 
+impl Row<Raw> {
+    fn into_key<K: From<Raw>>(self) -> Row<K> {
+        Row { key: self.key.into(), tally: self.tally, at_most: self.at_most }
+    }
+}
+
 /// The census. Large: keep it in a static or a box, and [`clear`](Census::clear) it in place.
 #[derive(Clone, Debug)]
 pub struct Census {
@@ -79,9 +85,9 @@ pub struct Census {
     idle: [[u32; IDLE_BINS]; Class::ALL.len()],
     idle_unknown: [u32; Class::ALL.len()],
     left_out: [bool; 3],
-    sources: Sketch<Host, CAPACITY>,
-    prefixes: Sketch<Prefix, CAPACITY>,
-    destinations: Sketch<Destination, CAPACITY>,
+    sources: Sketch<Raw, CAPACITY>,
+    prefixes: Sketch<Raw, CAPACITY>,
+    destinations: Sketch<Raw, CAPACITY>,
 }
 
 const _: () = assert!(size_of::<Census>() <= 64 * 1024, "a router of 64 MB pays for it");
@@ -154,13 +160,13 @@ impl Census {
         }
         let [no_sources, no_prefixes, no_destinations] = self.left_out;
         if !no_sources {
-            self.sources.add(Host::of(entry.source));
+            self.sources.add(Host::of(entry.source).into());
         }
         if !no_prefixes {
-            self.prefixes.add(Prefix::of(entry.source));
+            self.prefixes.add(Prefix::of(entry.source).into());
         }
         if !no_destinations {
-            self.destinations.add(Destination::of(entry));
+            self.destinations.add(Destination::of(entry).into());
         }
     }
 
@@ -235,17 +241,17 @@ impl Census {
 
     /// The biggest holders, biggest first: hosts, for IPv6 /64s.
     pub fn top_sources(&self, n: usize) -> impl Iterator<Item = Row<Host>> {
-        self.top(&self.sources, n)
+        self.top(&self.sources, n).map(Row::into_key)
     }
 
     /// The biggest source networks, biggest first.
     pub fn top_prefixes(&self, n: usize) -> impl Iterator<Item = Row<Prefix>> {
-        self.top(&self.prefixes, n)
+        self.top(&self.prefixes, n).map(Row::into_key)
     }
 
     /// The biggest destinations, biggest first.
     pub fn top_destinations(&self, n: usize) -> impl Iterator<Item = Row<Destination>> {
-        self.top(&self.destinations, n)
+        self.top(&self.destinations, n).map(Row::into_key)
     }
 
     /// No key with a greater share than this is missing from its list, were the list asked for whole: for certain in an exact
@@ -262,15 +268,11 @@ impl Census {
     }
 
     /// By what was counted for certain. A sketch sorts by the upper bound, which in a flood of strangers puts the last comers first.
-    fn top<'a, K: Key, const N: usize>(
-        &'a self,
-        sketch: &'a Sketch<K, N>,
-        n: usize,
-    ) -> impl Iterator<Item = Row<K>> + use<'a, K, N> {
+    fn top<'a>(&'a self, sketch: &'a Sketch<Raw, CAPACITY>, n: usize) -> impl Iterator<Item = Row<Raw>> + use<'a> {
         let mut last = None;
         // A look at all counters a row: rows are few, and nothing needs to be kept.
         core::iter::from_fn(move || {
-            let rank_of = |(rank, c): (usize, &Counter<K>)| (c.count - c.error.min(c.count), N - rank);
+            let rank_of = |(rank, c): (usize, &Counter<Raw>)| (c.count - c.error.min(c.count), CAPACITY - rank);
             let next = sketch
                 .iter()
                 .enumerate()

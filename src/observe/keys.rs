@@ -106,24 +106,49 @@ impl Destination {
     }
 }
 
-impl Key for Host {
-    const BLANK: Host = Host([0; 3]);
+/// What the sketches count: one type for all three, or the binary holds three copies of a sketch.
+pub type Raw = [u32; 5];
+
+impl Key for Raw {
+    const BLANK: Raw = [0; 5];
     fn hash(&self, hasher: &Hasher) -> u32 {
-        hasher.hash(&self.0)
+        hasher.hash(self)
     }
 }
 
-impl Key for Prefix {
-    const BLANK: Prefix = Prefix([0; 3]);
-    fn hash(&self, hasher: &Hasher) -> u32 {
-        hasher.hash(&self.0)
+impl From<Host> for Raw {
+    fn from(Host([family, a, b]): Host) -> Raw {
+        [family, a, b, 0, 0]
     }
 }
 
-impl Key for Destination {
-    const BLANK: Destination = Destination([0; 5]);
-    fn hash(&self, hasher: &Hasher) -> u32 {
-        hasher.hash(&self.0)
+impl From<Prefix> for Raw {
+    fn from(Prefix([family, a, b]): Prefix) -> Raw {
+        [family, a, b, 0, 0]
+    }
+}
+
+impl From<Destination> for Raw {
+    fn from(Destination(raw): Destination) -> Raw {
+        raw
+    }
+}
+
+impl From<Raw> for Host {
+    fn from([family, a, b, ..]: Raw) -> Host {
+        Host([family, a, b])
+    }
+}
+
+impl From<Raw> for Prefix {
+    fn from([family, a, b, ..]: Raw) -> Prefix {
+        Prefix([family, a, b])
+    }
+}
+
+impl From<Raw> for Destination {
+    fn from(raw: Raw) -> Destination {
+        Destination(raw)
     }
 }
 

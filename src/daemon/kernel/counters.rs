@@ -1,6 +1,6 @@
 //! Count, max, buckets and the refusals, at one system call each.
 
-use super::super::root::{BUCKETS, COUNT, Kept, MAX, Root, STAT, TEXT};
+use super::super::root::{BUCKETS, COUNT, Kept, MAX, PIECE, Root, STAT, TEXT};
 use ctwarden::detect::Table;
 use ctwarden::observe::counters::{Stats, entries};
 use ctwarden::observe::lines::LineSplitter;
@@ -94,7 +94,7 @@ fn number(file: &mut Kept, root: &Root) -> Option<Entries> {
 /// Counts the lines of the proc text.
 fn lines(root: &Root) -> Option<Entries> {
     let file = root.open(TEXT, OFlag::O_RDONLY).ok()?;
-    let mut splitter = LineSplitter::<512>::new();
+    let mut splitter = LineSplitter::<PIECE>::new();
     let mut count = 0u32;
     loop {
         let n = read(&file, splitter.room()).ok()?;

@@ -1,13 +1,12 @@
 //! `/dev/kmsg`, from the end on. Never `/proc/kmsg`: reading that one takes the lines away from logd.
 
-use super::super::root::{KMSG, NETNS, Root};
+use super::super::root::{KMSG, NETNS, PIECE, Root};
 use ctwarden::event::Event;
-use ctwarden::observe::kmsg::{RECORD_MAX, Record};
+use ctwarden::observe::kmsg::Record;
 use ctwarden::observe::lines::LineSplitter;
 use ctwarden::observe::logwindow::{LogCounts, LogWindow};
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
-use nix::sys::stat::{SFlag, fstat, stat};
+use nix::fcntl::{OFlag, readlink};
 use nix::unistd::read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -18,10 +17,17 @@ pub struct Log {
     file: Option<OwnedFd>,
     window: LogWindow,
     told: LogCounts,
-    lines: LineSplitter<RECORD_MAX>,
+    lines: LineSplitter<PIECE>,
     /// A plain file (fake root) gives a stream of lines and is always "readable": not to be polled.
     plain: bool,
     fault: Option<Errno>,
+}
+
+/// The inode of our own network namespace, of `net:[4026531840]`; none under a fake root.
+fn own_namespace(root: &Root) -> Option<u32> {
+    let link = readlink(root.path(NETNS).as_str()).ok()?;
+    let digits = link.as_encoded_bytes().strip_prefix(b"net:[")?.strip_suffix(b"]")?;
+    ctwarden::observe::counters::number(digits).ok()
 }
 
 /// What came since the last look.
@@ -36,10 +42,7 @@ pub struct News {
 
 impl Log {
     pub fn new(root: &Root) -> Self {
-        // The inode number is 32 bits wide in the kernel (proc_alloc_inum).
-        let netns = root.path(NETNS);
-        let own = stat(netns.as_str()).ok().map(|s| s.st_ino as u32);
-        let window = LogWindow::new(own.filter(|_| root.is_real()));
+        let window = LogWindow::new(own_namespace(root));
         Self { file: None, window, told: LogCounts::default(), lines: LineSplitter::new(), plain: false, fault: None }
     }
 
@@ -57,8 +60,7 @@ impl Log {
     fn open(&mut self, root: &Root, report: &mut dyn FnMut(Event)) {
         match root.open(KMSG, OFlag::O_RDONLY | OFlag::O_NONBLOCK) {
             Ok(file) => {
-                self.plain =
-                    fstat(&file).is_ok_and(|s| SFlag::from_bits_truncate(s.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG);
+                self.plain = !root.is_real();
                 self.file = Some(file);
                 self.fault = None;
             }

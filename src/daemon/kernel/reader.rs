@@ -3,7 +3,7 @@
 //! Both are read piece by piece, so that the caller can look at the log in between, and both may be closed at any time:
 //! the kernel then stops.
 
-use super::super::root::{Root, TEXT};
+use super::super::root::{PIECE, Root, TEXT};
 use super::socket::Socket;
 use ctwarden::entry::Entry;
 use ctwarden::observe::lines::LineSplitter;
@@ -17,8 +17,6 @@ use std::os::fd::OwnedFd;
 /// The kernel fills a datagram up to what the reader offers; 4 KiB to 256 KiB were the same within the noise, and below
 /// 8 KiB an old kernel's first datagram may not fit.
 pub const DATAGRAM: usize = 16 * 1024;
-/// An entry's line is about 250 bytes; a page at a time.
-const TEXT_PIECE: usize = 4096;
 
 /// How a piece of the table was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +33,7 @@ pub enum Reader {
 /// The buffers of a reader: fixed, taken once.
 pub struct Buffers {
     pub datagram: [u8; DATAGRAM],
-    lines: LineSplitter<TEXT_PIECE>,
+    lines: LineSplitter<PIECE>,
 }
 
 impl Buffers {

@@ -1,0 +1,144 @@
+//! Answers as JSON. Shares are in hundredths of a percent, occupancies in permille, times in milliseconds.
+
+use super::json::{Json, print};
+use ctwarden::detect::{Evidence, Table};
+use ctwarden::incident::Incident;
+use ctwarden::observe::tally::Basis;
+use ctwarden::protocol::{Done, Status, Top, TopKey};
+use ctwarden::sizing::Plan;
+
+fn table(j: &mut Json<'_>, t: &Table) {
+    j.object("table", &mut |j| {
+        j.bare("count", &t.count);
+        j.bare("max", &t.max);
+        j.bare("buckets", &t.buckets);
+    });
+    j.bare("occupancy", &t.occupancy().0);
+}
+
+fn evidence(j: &mut Json<'_>, e: &Evidence) {
+    j.text("verdict", &e.verdict);
+    j.bare("since", &e.since.0);
+    table(j, &e.table);
+    j.bare("refused", &e.refused);
+    j.bare("fill_rate", &e.fill_rate);
+    j.bare("full_for", &e.full_for.0);
+}
+
+pub fn status(s: &Status) {
+    print(&mut |j| {
+        j.bare("daemon", &true);
+        j.text("version", &s.version);
+        j.bare("pid", &s.pid);
+        j.bare("uptime", &s.uptime.0);
+        evidence(j, &s.evidence);
+        j.bare("dry_run", &s.dry_run);
+        for (name, rungs) in [("ladder", &s.ladder), ("unusable", &s.unusable)] {
+            j.array(name, &mut |j| rungs.iter().for_each(|r| j.text("", &r.name())));
+        }
+        j.maybe("max_before", s.max_before.map(|m| m.0));
+        j.bare("flushes", &s.flushes.0);
+        j.bare("flushes_per_hour", &s.flushes.1);
+        match &s.incident {
+            Some(i) => j.object("incident", &mut |j| incident(j, i)),
+            None => j.bare("incident", &"null"),
+        }
+        j.bare("log_readable", &s.log_readable);
+        j.bare("longest_blind_us", &s.longest_blind_us);
+        j.maybe("allocations", s.allocations);
+    });
+}
+
+/// Status without a daemon.
+pub fn bare(t: &Table) {
+    print(&mut |j| {
+        j.bare("daemon", &false);
+        table(j, t);
+    });
+}
+
+fn incident(j: &mut Json<'_>, i: &Incident) {
+    j.bare("number", &i.number);
+    j.bare("began", &i.began.0);
+    match i.ended {
+        Some(ended) => j.bare("ended", &ended.0),
+        None => j.bare("ended", &"null"),
+    }
+    j.text("worst", &i.worst);
+    for (name, n) in [
+        ("peak", i.peak.0),
+        ("max", i.max.0),
+        ("refused", i.refused),
+        ("grows", i.grows),
+        ("trims", i.trims),
+        ("evicted", i.evicted),
+        ("flushes", i.flushes),
+    ] {
+        j.bare(name, &n);
+    }
+    let mut culprits = |name: &str, rows: &mut dyn Iterator<Item = (TopKey, u16)>| {
+        j.array(name, &mut |j| {
+            rows.for_each(|(key, share)| {
+                j.object("", &mut |j| {
+                    j.text("key", &key);
+                    j.bare("share", &(share * 10));
+                });
+            });
+        });
+    };
+    culprits("sources", &mut i.culprits.sources.iter().map(|(a, share)| (TopKey::Source(*a), share.0)));
+    let key = |(address, protocol, port, share): &_| {
+        let share: &ctwarden::units::Permille = share;
+        (TopKey::Destination { address: *address, protocol: *protocol, port: *port }, share.0)
+    };
+    culprits("destinations", &mut i.culprits.destinations.iter().map(key));
+}
+
+pub fn log(incidents: &[Incident]) {
+    print(&mut |j| j.array("incidents", &mut |j| incidents.iter().for_each(|i| j.object("", &mut |j| incident(j, i)))));
+}
+
+pub fn top(t: &Top) {
+    print(&mut |j| {
+        j.text("by", &t.by.name());
+        j.bare("exact", &(t.basis == Basis::Exact));
+        if let Basis::Sample { read, of } = t.basis {
+            j.bare("read", &read);
+            j.bare("of", &of);
+        }
+        j.bare("interrupted", &t.interrupted);
+        j.bare("count", &t.count);
+        j.array("rows", &mut |j| {
+            for r in &t.rows {
+                j.object("", &mut |j| {
+                    j.text("key", &r.key);
+                    j.bare("entries", &r.tally.entries);
+                    j.bare("share", &r.tally.share.0);
+                    j.bare("error", &r.tally.standard_error.0);
+                    j.bare("at_most", &r.at_most);
+                });
+            }
+        });
+    });
+}
+
+pub fn done(d: &Done) {
+    print(&mut |j| {
+        j.bare("before", &d.before);
+        j.bare("after", &d.after);
+        j.bare("took", &d.took.0);
+        j.bare("dry_run", &d.dry);
+        j.array("steps", &mut |j| d.steps.iter().for_each(|n| j.bare("", n)));
+    });
+}
+
+pub fn plan(p: &Plan) {
+    print(&mut |j| {
+        j.bare("max", &p.max);
+        j.bare("buckets", &p.buckets);
+        j.maybe("set_max", p.set_max.map(|m| m.0));
+        j.maybe("set_buckets", p.set_buckets.map(|b| b.0));
+        j.bare("cost_kib", &p.cost.0);
+        j.array("steps", &mut |j| p.steps.iter().for_each(|step| j.text("", &super::size::Told(step))));
+    });
+}
