@@ -1,6 +1,7 @@
 //! Counts heap allocations, in test builds only: the loop must make none.
 
 #[cfg(feature = "count-allocations")]
+#[allow(unsafe_code)]
 mod counting {
     use std::alloc::{GlobalAlloc, Layout, System};
     use std::sync::atomic::{AtomicU32, Ordering};

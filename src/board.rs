@@ -83,10 +83,6 @@ pub struct RamClass {
 pub struct Class {
     /// Its file's name.
     pub name: &'static str,
-    /// Family, as OpenWrt names its targets.
-    pub soc: &'static str,
-    /// Drivers as `/sys/bus/*/drivers` names them.
-    pub radio: &'static [&'static str],
     /// What radios and offload engines take on top of the system.
     pub burden: Burden,
 }

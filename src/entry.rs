@@ -146,6 +146,31 @@ impl Entry<'_> {
     }
 }
 
+/// How an address goes over the wire: family and four words. serde's own way, an enum of byte arrays, is 1 KB larger on MIPS.
+pub mod address {
+    use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    /// For `#[serde(with)]`.
+    pub fn serialize<S: Serializer>(address: &IpAddr, to: S) -> Result<S::Ok, S::Error> {
+        let n = match *address {
+            IpAddr::V4(a) => u32::from(a) as u128,
+            IpAddr::V6(a) => u128::from(a),
+        };
+        (address.is_ipv6(), (n >> 64) as u64, n as u64).serialize(to)
+    }
+
+    /// For `#[serde(with)]`.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<IpAddr, D::Error> {
+        let (v6, high, low) = <(bool, u64, u64)>::deserialize(from)?;
+        Ok(if v6 {
+            IpAddr::V6(Ipv6Addr::from((high as u128) << 64 | low as u128))
+        } else {
+            IpAddr::V4(Ipv4Addr::from(low as u32))
+        })
+    }
+}
+
 /// The holder a source address belongs to: itself, for IPv6 its /64.
 pub fn holder_of(source: IpAddr) -> IpAddr {
     match source {

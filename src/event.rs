@@ -4,10 +4,10 @@ use crate::decide::ladder::{Action, Decision, Refusal};
 use crate::decide::trim::Steps;
 use crate::detect::{Evidence, Verdict};
 use crate::journal::Void;
+use crate::protocol::TopKey;
 use crate::rung::Rung;
 use crate::units::{Entries, Millis, Permille};
 use core::fmt;
-use core::net::IpAddr;
 
 /// How loud it is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,7 +30,15 @@ pub enum Event {
     /// max was changed and read back.
     MaxSet { action: Action, from: Entries, read_back: Entries },
     /// A trim was done. `interrupted`: the kernel said that the table changed shape under the dump.
-    Trimmed { before: Entries, after: Entries, steps: Steps, level: Option<Entries>, took: Millis, interrupted: bool },
+    Trimmed {
+        before: Entries,
+        after: Entries,
+        steps: Steps,
+        level: Option<Entries>,
+        took: Millis,
+        interrupted: bool,
+        repeated: bool,
+    },
     /// A flush was done; `way` is what worked.
     Flushed { before: Entries, after: Entries, way: &'static str, took: Millis },
     /// A rung cannot be used here.
@@ -42,7 +50,7 @@ pub enum Event {
     /// With `dry_run`: it would have been.
     WouldSize { name: &'static str, from: Entries, to: Entries },
     /// Who held most of it when relief began.
-    HeldBy { who: IpAddr, share: Permille },
+    HeldBy { who: TopKey, share: Permille },
     /// The journal of a former run does not count.
     JournalVoid { why: Void },
     /// A new config is in force.
@@ -102,7 +110,7 @@ impl Event {
             | Event::LogOverrun => Level::Warn,
             Event::Decided { decision: Decision { action: Action::Flush, .. }, .. } => Level::Warn,
             // During a long attack trims come many times a second: the verdict tells that it is going on.
-            Event::Decided { dry: false, .. } => Level::Debug,
+            Event::Decided { dry: false, .. } | Event::Trimmed { repeated: true, .. } => Level::Debug,
             _ => Level::Info,
         }
     }
@@ -148,7 +156,7 @@ impl fmt::Display for Event {
                 write!(f, "{}{}: {}", if *dry { "dry run, would " } else { "" }, d.action, d.reason)
             }
             Event::MaxSet { action, from, read_back } => write!(f, "{action}: max was {from}, is {read_back}"),
-            Event::Trimmed { before, after, steps, level, took, interrupted } => {
+            Event::Trimmed { before, after, steps, level, took, interrupted, .. } => {
                 write!(f, "trim: {before} -> {after} entries in {took} (")?;
                 let names = ["closing", "above level", "stale", "young", "quiet"];
                 let mut first = true;
@@ -174,8 +182,8 @@ impl fmt::Display for Event {
             Event::WouldSize { name, from, to } => write!(f, "dry run, would set {name} from {from} to {to}"),
             Event::HeldBy { who, share } => write!(f, "most of it is held by {who}: {share}"),
             Event::JournalVoid { why } => match why {
-                Void::Damaged => f.write_str("the journal is damaged and does not count; settings stay as they are"),
-                Void::Version(v) => write!(f, "the journal is of version {v}, which this ctwarden does not read"),
+                Void::Damaged => f.write_str("the journal is damaged and does not count"),
+                Void::Version(v) => write!(f, "the journal is of version {v} and does not count"),
                 Void::Rebooted => f.write_str("the journal is of an earlier boot: nothing to undo"),
             },
             Event::Reloaded => f.write_str("config reloaded"),

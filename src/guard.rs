@@ -1,7 +1,7 @@
 //! The whole way from a look to a decision, as one value: what the daemon, `replay`, `drill` and the tests all drive.
 
 use crate::decide::ladder::{Action, Decision, Ladder, Means, Outcome, Settings};
-use crate::detect::{Detector, Evidence, Look};
+use crate::detect::{Detector, Evidence, Look, Verdict};
 use crate::event::Event;
 use crate::incident::{Change, Incidents};
 use crate::units::Millis;
@@ -16,6 +16,11 @@ pub struct Guard {
     pub incidents: Incidents,
 }
 
+/// Calm and Filling take turns several times a second while trims hold an attack: within one incident that is no news.
+fn is_news(verdict: Verdict) -> bool {
+    !matches!(verdict, Verdict::Calm | Verdict::Filling)
+}
+
 impl Guard {
     /// Takes a look in and says what to do. What is worth telling goes to `report`.
     pub fn turn(
@@ -23,14 +28,15 @@ impl Guard {
         look: &Look,
         means: &Means,
         s: &Settings,
-        report: &mut impl FnMut(Event),
+        report: &mut dyn FnMut(Event),
     ) -> Option<Decision> {
         let before = self.detector.evidence().verdict;
         let e = *self.detector.feed(look, &s.marks);
-        if e.verdict != before {
+        let change = self.incidents.feed(look.at, &e);
+        if e.verdict != before && (change == Change::Began || is_news(before) || is_news(e.verdict)) {
             report(Event::Verdict { from: before, evidence: e });
         }
-        if self.incidents.feed(look.at, &e) == Change::Ended
+        if change == Change::Ended
             && let Some(i) = self.incidents.last()
         {
             report(Event::IncidentOver {

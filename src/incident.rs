@@ -2,8 +2,8 @@
 
 use crate::decide::ladder::{Action, Outcome};
 use crate::detect::{Evidence, Verdict};
+use crate::protocol::TopKey;
 use crate::units::{Entries, Millis, Permille};
-use core::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 /// Incidents kept. Full: the oldest goes.
@@ -16,10 +16,19 @@ pub const QUIET: Millis = Millis(10_000);
 /// Who held how much when relief began.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Culprits {
-    /// Heaviest holders (hosts; IPv6 /64) with their share of the table.
-    pub sources: heapless::Vec<(IpAddr, Permille), CULPRITS>,
-    /// Heaviest destinations: address, protocol number, port, share.
-    pub destinations: heapless::Vec<(IpAddr, u8, u16, Permille), CULPRITS>,
+    /// Heaviest holders (hosts; IPv6 /64).
+    pub sources: heapless::Vec<Culprit, CULPRITS>,
+    /// Heaviest destinations.
+    pub destinations: heapless::Vec<Culprit, CULPRITS>,
+}
+
+/// One of the heaviest.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Culprit {
+    /// Who, or where to.
+    pub key: TopKey,
+    /// Its share of the table.
+    pub share: Permille,
 }
 
 /// One time that the table was filling or full.
@@ -58,6 +67,9 @@ pub struct Incidents {
     open: bool,
     quiet_since: Option<Millis>,
     numbered: u32,
+    /// The evidence counts refusals anew after each calm; an incident goes on over short ones.
+    refused_before: u32,
+    refused_last: u32,
 }
 
 /// What a look did to the list of incidents.
@@ -88,6 +100,7 @@ impl Incidents {
             let _ = self.kept.push_back(new);
             self.open = true;
             self.quiet_since = None;
+            (self.refused_before, self.refused_last) = (0, 0);
             self.note(e);
             return Change::Began;
         }
@@ -116,7 +129,11 @@ impl Incidents {
                 i.worst = e.verdict;
             }
             i.peak = i.peak.max(e.table.count);
-            i.refused = i.refused.max(e.refused);
+            if e.refused < self.refused_last {
+                self.refused_before = self.refused_before.saturating_add(self.refused_last);
+            }
+            self.refused_last = e.refused;
+            i.refused = self.refused_before.saturating_add(e.refused);
         }
     }
 

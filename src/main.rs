@@ -1,10 +1,11 @@
 //! ctwarden: arguments, wiring, exit codes.
-#![cfg_attr(not(feature = "count-allocations"), forbid(unsafe_code))]
+#![deny(unsafe_code)]
 #![allow(missing_docs)] // a program: its rooms are documented, not every hinge
 
 mod allocations;
 mod cli;
 mod daemon;
+mod stdio;
 
 use cli::exit::Exit;
 use std::process::ExitCode;

@@ -63,7 +63,7 @@ pub enum Selection {
     /// By water level, down to the low mark.
     Level,
     /// All of one source host, or of those within it that are of one kind.
-    Source(IpAddr, Option<Only>),
+    Source(#[serde(with = "crate::entry::address")] IpAddr, Option<Only>),
     /// All of one kind.
     Kind(Only),
     /// All: for a flush by tuple.
@@ -95,7 +95,7 @@ pub enum Answer {
 pub struct Done {
     /// Count before.
     pub before: Entries,
-    /// Count as read back.
+    /// Count as read back; of a dry run what would be left.
     pub after: Entries,
     /// How long it took.
     pub took: Millis,
@@ -109,7 +109,7 @@ pub struct Done {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Status {
     /// Its version.
-    pub version: heapless::String<24>,
+    pub version: heapless::String<32>,
     /// Its process id.
     pub pid: u32,
     /// How long it has been running.
@@ -162,13 +162,18 @@ pub struct TopRow {
     pub at_most: u32,
 }
 
-/// Who a row is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Who a row is about. Ordered so that equal rows can stand in an order that does not change from look to look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub enum TopKey {
-    Source(IpAddr),
-    Prefix(IpAddr, u8),
-    Destination { address: IpAddr, protocol: u8, port: u16 },
+    Source(#[serde(with = "crate::entry::address")] IpAddr),
+    Prefix(#[serde(with = "crate::entry::address")] IpAddr, u8),
+    Destination {
+        #[serde(with = "crate::entry::address")]
+        address: IpAddr,
+        protocol: u8,
+        port: u16,
+    },
     State(Class),
 }
 

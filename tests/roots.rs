@@ -131,7 +131,9 @@ impl Files<'_> {
     fn sysctl(&self, name: &str) -> Option<u32> {
         let new = format!("proc/sys/net/netfilter/nf_conntrack_{name}");
         let old = format!("proc/sys/net/ipv4/netfilter/ip_conntrack_{name}");
-        number(&self.read(&[&new, &old])).ok()
+        // Linux 2.4 had only the limit.
+        let oldest = format!("proc/sys/net/ipv4/ip_conntrack_{name}");
+        number(&self.read(&[&new, &old, &oldest])).ok()
     }
 }
 
@@ -173,7 +175,10 @@ fn overview(root: &Path) -> String {
         buckets: buckets.map(Entries),
         count: Entries(count),
     });
-    let plan = plan(&machine, &Policy::DEFAULT, found.as_ref());
+    // A limit that is there and cannot be read is no ground for a plan: nothing is done then.
+    let is_there = |name: &str| !files.read(&[name]).is_empty();
+    let blind = max.is_none() && is_there("proc/sys/net/netfilter/nf_conntrack_max");
+    let plan = (!blind).then(|| plan(&machine, &Policy::DEFAULT, found.as_ref()));
     let whole = found.is_none_or(|f| classes.iter().sum::<u32>() == f.count.0);
     format!(
         "{:<24} {:>8} {:<9} {:>7} {:>7} {:>6} {:>7} {:>8} {:>8} {:>8} {:>6} {:>7} {:<5} {}\n",
@@ -185,8 +190,8 @@ fn overview(root: &Path) -> String {
         or_dash(count),
         or_dash(stats.and_then(|s| s.drop)),
         refused,
-        or_dash(plan.set_max),
-        or_dash(plan.set_buckets),
+        or_dash(plan.as_ref().and_then(|p| p.set_max)),
+        or_dash(plan.as_ref().and_then(|p| p.set_buckets)),
         unread,
         if whole { "all" } else { "some" },
         board.map_or("-", |b| b.class.name),

@@ -11,16 +11,16 @@ ctwarden keeps the connection tracking table from shutting the network down.
                             the guard itself, in the foreground
   ctwarden status           how full, what is being done, what may be done
   ctwarden top [--by source|prefix|destination|state] [-n N] [--exact]
-                            who fills it: sampled, with the error stated, or all of it counted
+                            who fills it: sampled, or all of it counted
   ctwarden size [--ram MIB] [--board NAME] [--apply] [--save]
-                            what max should be here, and why; sets it, keeps it over a reboot
+                            what max should be here, and why; sets it, keeps it
   ctwarden trim [--source ADDR] [--only unreplied|closing|idle]
-                            evicts by water level down to the low mark, or what is named
+                            evicts down to the low mark, or what is named
   ctwarden flush            empties the table; what is protected stays
   ctwarden log              what has happened, with who held the table
   ctwarden check [F]        names every fault of a config
   ctwarden drill            shows what the guard would do in an attack, under this config
-  ctwarden replay F         the same for a recorded incident
+  ctwarden replay F         the same for a recording
   ctwarden --version, --help
 
 Most take --json, --config, --root and --socket. status, top, size, trim and flush need no daemon.

@@ -3,12 +3,13 @@
 use crate::daemon::act::{self, Trim, TrimStep};
 use crate::daemon::kernel::counters::Counters;
 use crate::daemon::kernel::reader::Progress;
-use crate::daemon::root::Root;
+use crate::daemon::root::{MAX, Root};
 use crate::daemon::work::{Purpose, Work};
 use ctwarden::config::Config;
 use ctwarden::protocol::{By, Done, Selection, Top};
-use ctwarden::units::Millis;
+use ctwarden::units::{Entries, Millis};
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use std::time::Instant;
 
 /// No ctnetlink: the proc text is read instead.
@@ -16,9 +17,14 @@ fn has_no_ctnetlink(e: Errno) -> bool {
     matches!(e, Errno::EPROTONOSUPPORT | Errno::EINVAL | Errno::EOPNOTSUPP)
 }
 
+/// Why there is no count: no such file, none that may be read, or EBADMSG for one that holds no number.
+pub fn no_table(root: &Root) -> Errno {
+    root.open(MAX, OFlag::O_RDONLY).map_or_else(|e| e, |_| Errno::EBADMSG)
+}
+
 pub fn top(root: &Root, by: By, rows: u8, exact: bool) -> Result<Top, Errno> {
     let mut work = Work::new(root);
-    let count = Counters::new().count(root).ok_or(Errno::ENOENT)?;
+    let count = Counters::new().count(root).ok_or_else(|| no_table(root))?;
     work.read_timeouts(root);
     let config = Config::default();
     let mut census = || {
@@ -41,33 +47,36 @@ pub fn trim(root: &Root, config: &Config, selection: Selection) -> Result<Done, 
     let began = Instant::now();
     let mut work = Work::new(root);
     let mut counters = Counters::new();
-    let before = counters.count(root).ok_or(Errno::ENOENT)?;
+    let before = counters.count(root).ok_or_else(|| no_table(root))?;
     let dry = config.dry_run;
-    let mut steps = [0; 5];
-    match act::trim_in_kernel(selection, config, &mut work).filter(|_| !dry) {
-        Some(result) => result?,
-        None if dry && selection != Selection::Level => {}
-        None => {
-            let mut trim = Trim::begin(selection, false, dry, &mut work, root, before)?;
-            loop {
-                if let TrimStep::Done(taken) = trim.step(&mut work, config, root, &mut counters)? {
-                    steps = if selection == Selection::Level { taken } else { steps };
-                    break;
-                }
+    let (mut steps, mut would) = ([0; 5], 0);
+    // Not even asked for when dry: the kernel would do it at once.
+    let in_kernel = if dry { None } else { act::trim_in_kernel(selection, config, &mut work) };
+    if let Some(result) = in_kernel {
+        result?;
+    } else {
+        let mut trim = Trim::begin(selection, false, dry, &mut work, root, before)?;
+        loop {
+            if let TrimStep::Done(taken) = trim.step(&mut work, config, root, &mut counters)? {
+                steps = if selection == Selection::Level { taken } else { steps };
+                would = trim.would;
+                break;
             }
-            trim.end(&mut work)?;
         }
+        trim.end(&mut work)?;
     }
-    let after = counters.count(root).unwrap_or(before);
+    let after = if dry { before.less(Entries(would)) } else { counters.count(root).unwrap_or(before) };
     Ok(Done { before, after, took: Millis(began.elapsed().as_millis() as u64), steps, dry })
 }
 
 pub fn flush(root: &Root, config: &Config) -> Result<Done, Errno> {
+    if config.dry_run {
+        return trim(root, config, Selection::All);
+    }
     let began = Instant::now();
     let mut work = Work::new(root);
     let mut counters = Counters::new();
-    let before = counters.count(root).ok_or(Errno::ENOENT)?;
-    let dry = config.dry_run;
-    let after = if dry { before } else { act::flush(root, config, &mut work, &mut counters, &mut || {})?.0 };
-    Ok(Done { before, after, took: Millis(began.elapsed().as_millis() as u64), steps: [0; 5], dry })
+    let before = counters.count(root).ok_or_else(|| no_table(root))?;
+    let after = act::flush(root, config, &mut work, &mut counters, &mut || {})?.0;
+    Ok(Done { before, after, took: Millis(began.elapsed().as_millis() as u64), steps: [0; 5], dry: false })
 }

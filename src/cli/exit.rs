@@ -55,6 +55,7 @@ pub fn complain_of(e: Errno) -> Exit {
             (Exit::Fault, "the kernel has no ctnetlink; install kmod-nf-conntrack-netlink")
         }
         Errno::ENOENT => (Exit::Fault, "no connection tracking here; is nf_conntrack loaded (kmod-nf-conntrack)?"),
+        Errno::EBADMSG => (Exit::Fault, "what the kernel says of the table makes no sense; nothing is done about it"),
         Errno::EROFS => (Exit::NotPermitted, "read-only; only the initial network namespace may write this"),
         _ => {
             complain(format_args!("{}", Why(e)));

@@ -3,7 +3,7 @@
 use super::Place;
 use super::check::load_or_complain;
 use super::exit::{Exit, Why};
-use super::text::{complain, print};
+use super::text::{cell, complain, print};
 use crate::daemon::root::PIECE;
 use ctwarden::observe::lines::LineSplitter;
 use ctwarden::replay::Replay;
@@ -51,7 +51,7 @@ pub fn drill(place: &Place) -> Exit {
 /// One line through the guard; `false`: it is none, and that was said.
 fn feed(replay: &mut Replay<'_>, name: &str, line: &[u8]) -> bool {
     let text = core::str::from_utf8(line).unwrap_or("not UTF-8");
-    let fed = replay.line(text, &mut |at, event| print(format_args!("{at:>12}  {event}")));
+    let fed = replay.line(text, &mut |at, event| print(format_args!("{:>12}  {event}", cell(format_args!("{at}")))));
     if let Err(fault) = &fed {
         complain(format_args!("{name}:{}: expected {}", fault.line, fault.expected));
     }

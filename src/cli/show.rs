@@ -1,11 +1,11 @@
 //! Answers as text for people or JSON for programs.
 
 use super::show_json;
-use super::text::{Grouped, Paint, print};
+use super::text::{Grouped, Paint, cell, print};
 use ctwarden::detect::{Table, Verdict};
 use ctwarden::incident::Incident;
-use ctwarden::observe::tally::Basis;
-use ctwarden::protocol::{Done, Status, Top, TopKey};
+use ctwarden::observe::tally::{Basis, Share};
+use ctwarden::protocol::{Done, Status, Top};
 use ctwarden::units::Millis;
 use std::fmt::Write as _;
 
@@ -26,26 +26,18 @@ pub fn status(s: &Status, json: bool) {
         Verdict::Saturated | Verdict::Blind => paint.red(),
     };
     row("verdict", format_args!("{colour}{}{} for {}", e.verdict, paint.plain(), Span(s.uptime.since(e.since))));
-    row(
-        "table",
-        format_args!(
-            "{} of {} entries ({}), {} buckets",
-            Grouped(e.table.count.0),
-            Grouped(e.table.max.0),
-            e.table.occupancy(),
-            Grouped(e.table.buckets.0)
-        ),
-    );
     match e.verdict {
-        Verdict::Saturated => {
-            row("", format_args!("full for {}, {} packets refused", Span(e.full_for), Grouped(e.refused)))
-        }
-        _ => row("", format_args!("room for {} more", Grouped(e.table.max.less(e.table.count).0))),
+        // What was read last is not what is.
+        Verdict::Blind => row("table", format_args!("count or max cannot be read; nothing is done")),
+        _ => table_rows(&e.table),
+    }
+    if e.full_for.0 > 0 {
+        row("", format_args!("full for {}, {} packets refused", Span(e.full_for), Grouped(e.refused)));
     }
     if let Some(before) = s.max_before {
         row("max", format_args!("was {} before ctwarden, goes back when it stops", Grouped(before.0)));
     }
-    let mut ladder = heapless::String::<96>::new();
+    let mut ladder = heapless::String::<256>::new();
     for rung in &s.ladder {
         let off = if s.unusable.contains(rung) { " (not possible here)" } else { "" };
         let _ = write!(ladder, "{}{}{off}", if ladder.is_empty() { "" } else { ", " }, rung.name());
@@ -68,28 +60,35 @@ pub fn status(s: &Status, json: bool) {
     row("daemon", format_args!("ctwarden {}, pid {}, up {}", s.version, s.pid, Span(s.uptime)));
 }
 
+/// How full it is.
+fn table_rows(t: &Table) {
+    let limit = cell(format_args!("{}", Grouped(t.max.0)));
+    let slots = cell(format_args!(", {} buckets", Grouped(t.buckets.0)));
+    let slots = if t.buckets.0 > 0 { slots.as_str() } else { "" };
+    let (count, room) = (Grouped(t.count.0), t.max.less(t.count));
+    // 0 is no limit, in kernels that take it.
+    if t.max.0 == 0 {
+        return row("table", format_args!("{count} entries, no limit{slots}"));
+    }
+    row("table", format_args!("{count} of {limit} entries ({}){slots}", t.occupancy()));
+    match room.0 {
+        0 => row("", format_args!("full: new connections are refused")),
+        more => row("", format_args!("room for {} more", Grouped(more))),
+    }
+}
+
 /// Status without a daemon.
 pub fn table(t: &Table, json: bool) {
     if json {
         return show_json::bare(t);
     }
-    row(
-        "table",
-        format_args!(
-            "{} of {} entries ({}), {} buckets",
-            Grouped(t.count.0),
-            Grouped(t.max.0),
-            t.occupancy(),
-            Grouped(t.buckets.0)
-        ),
-    );
-    row("", format_args!("room for {} more", Grouped(t.max.less(t.count).0)));
+    table_rows(t);
     row("daemon", format_args!("not running: nobody watches the table"));
 }
 
 pub fn top(t: &Top, json: bool) {
     if json {
-        return show_json::top(t);
+        return show_json::top(t, &t.rows);
     }
     let paint = Paint::new();
     match t.basis {
@@ -107,18 +106,24 @@ pub fn top(t: &Top, json: bool) {
             paint.plain()
         ));
     }
+    let sampled = t.basis != Basis::Exact;
+    let read = if let Basis::Sample { read, .. } = t.basis { read } else { t.count };
     for r in &t.rows {
-        let sampled = t.basis != Basis::Exact;
-        let mut error = heapless::String::<24>::new();
-        if sampled {
-            let _ = write!(error, " ± {}", r.tally.standard_error);
-        }
-        let about = if sampled { "~" } else { "" };
-        let mut share = heapless::String::<16>::new();
-        let _ = write!(share, "{}", r.tally.share);
-        let mut entries = heapless::String::<16>::new();
-        let _ = write!(entries, "{about}{}", Grouped(r.tally.entries.0));
-        print(format_args!("{share:>9}{error:<10} {entries:>10}  {}{}{}", paint.bold(), r.key, paint.plain()));
+        let tally = &r.tally;
+        let share = cell(format_args!("{}", tally.share));
+        let error = cell(format_args!(" ± {}", tally.standard_error));
+        let (error, width) = if sampled { (error.as_str(), 10) } else { ("", 0) };
+        let entries = cell(format_args!("{}{}", if sampled { "~" } else { "" }, Grouped(tally.entries.0)));
+        // More keys than there was room to count: what is said for certain may be too little.
+        let most = r.at_most.min(read.0) as u64 * 10_000 / read.0.max(1) as u64;
+        let most = cell(format_args!("  at most {}", Share(most as u16)));
+        let most = if r.at_most > tally.count { most.as_str() } else { "" };
+        print(format_args!(
+            "{share:>9}{error:<width$} {entries:>10}  {}{}{}{most}",
+            paint.bold(),
+            r.key,
+            paint.plain()
+        ));
     }
 }
 
@@ -127,10 +132,9 @@ pub fn done(what: &str, d: &Done, json: bool) {
         return show_json::done(d);
     }
     if d.dry {
-        let would: u32 = d.steps.iter().sum();
         return print(format_args!(
             "{what}: dry run, nothing changed; {} of {} entries would go",
-            Grouped(would),
+            Grouped(d.before.less(d.after).0),
             Grouped(d.before.0)
         ));
     }
@@ -146,12 +150,11 @@ pub fn log(incidents: &[Incident], json: bool) {
     }
     for i in incidents {
         print(format_args!("{}", Told(i)));
-        for (who, share) in &i.culprits.sources {
-            print(format_args!("    held by {}: {share}", TopKey::Source(*who)));
+        for c in &i.culprits.sources {
+            print(format_args!("    held by {}: {}", c.key, c.share));
         }
-        for (address, proto, port, share) in &i.culprits.destinations {
-            let key = TopKey::Destination { address: *address, protocol: *proto, port: *port };
-            print(format_args!("    towards {key}: {share}"));
+        for c in &i.culprits.destinations {
+            print(format_args!("    towards {}: {}", c.key, c.share));
         }
     }
 }

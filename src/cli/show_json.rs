@@ -1,10 +1,11 @@
 //! Answers as JSON. Shares are in hundredths of a percent, occupancies in permille, times in milliseconds.
 
 use super::json::{Json, print};
+use super::size::explain;
 use ctwarden::detect::{Evidence, Table};
 use ctwarden::incident::Incident;
 use ctwarden::observe::tally::Basis;
-use ctwarden::protocol::{Done, Status, Top, TopKey};
+use ctwarden::protocol::{Done, Status, Top, TopRow};
 use ctwarden::sizing::Plan;
 
 fn table(j: &mut Json<'_>, t: &Table) {
@@ -76,29 +77,23 @@ fn incident(j: &mut Json<'_>, i: &Incident) {
     ] {
         j.bare(name, &n);
     }
-    let mut culprits = |name: &str, rows: &mut dyn Iterator<Item = (TopKey, u16)>| {
+    for (name, culprits) in [("sources", &i.culprits.sources), ("destinations", &i.culprits.destinations)] {
         j.array(name, &mut |j| {
-            rows.for_each(|(key, share)| {
+            for c in culprits {
                 j.object("", &mut |j| {
-                    j.text("key", &key);
-                    j.bare("share", &(share * 10));
+                    j.text("key", &c.key);
+                    j.bare("share", &(c.share.0 * 10));
                 });
-            });
+            }
         });
-    };
-    culprits("sources", &mut i.culprits.sources.iter().map(|(a, share)| (TopKey::Source(*a), share.0)));
-    let key = |(address, protocol, port, share): &_| {
-        let share: &ctwarden::units::Permille = share;
-        (TopKey::Destination { address: *address, protocol: *protocol, port: *port }, share.0)
-    };
-    culprits("destinations", &mut i.culprits.destinations.iter().map(key));
+    }
 }
 
 pub fn log(incidents: &[Incident]) {
     print(&mut |j| j.array("incidents", &mut |j| incidents.iter().for_each(|i| j.object("", &mut |j| incident(j, i)))));
 }
 
-pub fn top(t: &Top) {
+pub fn top(t: &Top, rows: &[TopRow]) {
     print(&mut |j| {
         j.text("by", &t.by.name());
         j.bare("exact", &(t.basis == Basis::Exact));
@@ -109,7 +104,7 @@ pub fn top(t: &Top) {
         j.bare("interrupted", &t.interrupted);
         j.bare("count", &t.count);
         j.array("rows", &mut |j| {
-            for r in &t.rows {
+            for r in rows {
                 j.object("", &mut |j| {
                     j.text("key", &r.key);
                     j.bare("entries", &r.tally.entries);
@@ -139,6 +134,17 @@ pub fn plan(p: &Plan) {
         j.maybe("set_max", p.set_max.map(|m| m.0));
         j.maybe("set_buckets", p.set_buckets.map(|b| b.0));
         j.bare("cost_kib", &p.cost.0);
-        j.array("steps", &mut |j| p.steps.iter().for_each(|step| j.text("", &super::size::Told(step))));
+        j.array("steps", &mut |j| {
+            let j = std::cell::RefCell::new(j);
+            for step in &p.steps {
+                explain(step, &|what, value, why| {
+                    j.borrow_mut().object("", &mut |j| {
+                        j.text("what", &what.trim_start());
+                        j.text("value", &value);
+                        j.text("why", &why);
+                    });
+                });
+            }
+        });
     });
 }

@@ -4,9 +4,9 @@ use super::Place;
 use super::check::load_or_complain;
 use super::exit::{Exit, Why, complain_of};
 use super::show_json;
-use super::text::{Grouped, complain, print};
+use super::text::{Grouped, cell, complain, print};
 use crate::daemon::kernel::counters::Counters;
-use crate::daemon::root::{MAX, MAX_NEW_NAMES, SYSCTL_FRAGMENT};
+use crate::daemon::root::{MAX, SYSCTL_FRAGMENT};
 use crate::daemon::system;
 use ctwarden::board;
 use ctwarden::journal::Setting;
@@ -15,8 +15,8 @@ use ctwarden::units::{Entries, Kib};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, open, renameat};
 use nix::sys::stat::Mode;
-use nix::unistd::{fsync, unlink, write};
-use std::fmt::Write as _;
+use nix::unistd::{fsync, mkdir, unlink, write};
+use std::fmt::{self, Write as _};
 
 pub fn run(place: &Place, ram_mib: Option<u32>, board_name: Option<&str>, apply: bool, save: bool, json: bool) -> Exit {
     let Some(config) = load_or_complain(place, None) else { return Exit::Fault };
@@ -29,6 +29,14 @@ pub fn run(place: &Place, ram_mib: Option<u32>, board_name: Option<&str>, apply:
     let found = system::found(&place.root, &mut Counters::new());
     // A machine that is only thought of has no table yet.
     let other = ram_mib.is_some() || board_name.is_some();
+    if other && (apply || save) {
+        complain(format_args!("--ram and --board are for thinking aloud: not applied to this machine"));
+        return Exit::Usage;
+    }
+    // Numbers that are there and make no sense are no ground for a plan.
+    if !other && found.is_none() && place.root.open(MAX, OFlag::O_RDONLY).is_ok() {
+        return complain_of(Errno::EBADMSG);
+    }
     if let Some(mib) = ram_mib {
         machine.mem_total = Kib(mib.saturating_mul(1024));
         machine.mem_available = machine.mem_total;
@@ -37,139 +45,158 @@ pub fn run(place: &Place, ram_mib: Option<u32>, board_name: Option<&str>, apply:
     if json {
         show_json::plan(&plan);
     } else {
-        explain_plan(&plan, found.as_ref(), machine.board);
+        explain_plan(&plan, found.as_ref(), other, machine.board);
     }
-    if (apply || save) && other {
-        complain(format_args!("--ram and --board are for thinking aloud: not applied to this machine"));
-        return Exit::Usage;
-    }
-    if apply && let Err(e) = set(place, &plan) {
+    // With --json the plan is the whole answer.
+    let say = |text: fmt::Arguments<'_>| {
+        if !json {
+            print(text)
+        }
+    };
+    if apply && let Err(e) = set(place, &plan, &say) {
         return complain_of(e);
     }
-    if save && let Err(e) = keep(place, plan.max) {
-        complain(format_args!("/{SYSCTL_FRAGMENT}: {}", Why(e)));
+    if save && let Err(e) = keep(place, plan.max, &say) {
+        complain(format_args!("{}: {}", place.root.path(&[SYSCTL_FRAGMENT]), Why(e)));
         return if e == Errno::EACCES { Exit::NotPermitted } else { Exit::Fault };
     }
     Exit::Done
 }
 
-fn explain_plan(plan: &Plan, found: Option<&Found>, board: Option<&board::Board>) {
+fn explain_plan(plan: &Plan, found: Option<&Found>, other: bool, board: Option<&board::Board>) {
     if let Some(board) = board {
-        print(format_args!("board       {} ({})", board.name, board.class.name));
+        print(format_args!("{:<26}{:>12}  {}", "board", board.class.name, board.name));
     }
     for step in &plan.steps {
-        print(format_args!("{}", Told(step)));
+        explain(step, &row);
     }
-    print(format_args!("max         {}", Grouped(plan.max.0)));
-    print(format_args!("buckets     {}", Grouped(plan.buckets.0)));
-    if let Some(f) = found {
-        let buckets = f.buckets.unwrap_or(Entries(0));
-        print(format_args!(
-            "now         max {}, buckets {}, {} entries",
-            Grouped(f.max.0),
-            Grouped(buckets.0),
-            Grouped(f.count.0)
-        ));
-    } else {
-        print(format_args!("now         no connection tracking loaded; it is set when it appears"));
-    }
-}
-
-pub struct Told<'a>(pub &'a Step);
-
-impl std::fmt::Display for Told<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mb = |kib: Kib| Mib(kib);
-        match *self.0 {
-            Step::Ram(kib) => write!(f, "  RAM                      {}", mb(kib)),
-            Step::RamUnknown => write!(f, "  RAM cannot be read: nothing is computed, nothing lowered"),
-            Step::LowMemory(kib) => write!(f, "  of it low memory         {} (32-bit kernel)", mb(kib)),
-            Step::System { class, part } => write!(f, "  - the system itself      {} (RAM class {class})", mb(part)),
-            Step::Taken { class, what, kib, source } => {
-                write!(f, "  - {:<22} {} ({class}: {source})", what.name(), mb(kib))
-            }
-            Step::Spare(kib) => write!(f, "  = spare                  {}", mb(kib)),
-            Step::Share { percent, kib } => write!(f, "  x ram_percent {percent:<9}  {}", mb(kib)),
-            Step::EntryCost { bytes, bucket, measured } => {
-                let how = if measured { "measured in /proc/slabinfo" } else { "assumed" };
-                write!(f, "  / an entry               {bytes} bytes ({how}) and a bucket of {bucket}")
-            }
-            Step::Raw(n) => write!(f, "  = entries                {}", Grouped(n.0)),
-            Step::Fixed(n) => write!(f, "  the config fixes it      {}", Grouped(n.0)),
-            Step::Floor(n) => write!(f, "  raised to the floor      {}", Grouped(n.0)),
-            Step::Ceiling { to, of: CeilingOf::Policy } => write!(f, "  lowered to the ceiling   {}", Grouped(to.0)),
-            Step::Ceiling { to, of: CeilingOf::Board(name) } => {
-                write!(f, "  lowered to what {name} bears   {}", Grouped(to.0))
-            }
-            Step::FoundKept(n) => write!(f, "  the system has more      {} (kept)", Grouped(n.0)),
-            Step::FoundLowered(n) => write!(f, "  the system has more      {} (lowered: enforce is on)", Grouped(n.0)),
-            Step::FoundUnlimited => write!(f, "  the system has no limit: it counts as not set"),
-            Step::WholePage(n) => write!(f, "  raised to a whole page   {} (buckets come in pages)", Grouped(n.0)),
-            Step::BucketsKept(n) => write!(f, "  buckets fit              {}", Grouped(n.0)),
-            Step::BucketsFixed(n) => write!(f, "  buckets by the config    {}", Grouped(n.0)),
-            Step::BucketsDense(n) => write!(
-                f,
-                "  buckets as many as max   {} (a dense table heals itself of unanswered floods)",
-                Grouped(n.0)
-            ),
-            Step::BucketsForMax(n) => {
-                write!(f, "  buckets for that max     {} (buckets <= max <= 8 x buckets)", Grouped(n.0))
-            }
-            Step::BucketsUnknown => write!(f, "  buckets cannot be read: left alone"),
-            Step::BucketsLater { want, count } => {
-                write!(
-                    f,
-                    "  buckets later            {} (a resize stops packets while there are {} entries)",
-                    Grouped(want.0),
-                    Grouped(count.0)
-                )
-            }
-            Step::Chains(n) => {
-                write!(f, "  lowered for the buckets  {} (8 a bucket: longer chains lose flows)", Grouped(n.0))
-            }
-            Step::Cost { entries, buckets, of_ram } => {
-                write!(
-                    f,
-                    "  full, it costs           {} and {} of buckets: {of_ram} of the RAM",
-                    mb(entries),
-                    mb(buckets)
-                )
-            }
-            Step::Tight { room } => write!(f, "  only {} is available now less the reserve", mb(room)),
+    let buckets = found.and_then(|f| f.buckets);
+    for (what, n, now, set) in
+        [("max", plan.max, found.map(|f| f.max), plan.set_max), ("buckets", plan.buckets, buckets, plan.set_buckets)]
+    {
+        let n = format_args!("{}", Grouped(n.0));
+        match now.filter(|_| !other) {
+            _ if other => row(what, n, format_args!("")),
+            None if found.is_none() => row(what, n, format_args!("once connection tracking is loaded")),
+            None => row(what, format_args!("-"), format_args!("not known here")),
+            Some(_) if set.is_none() => row(what, n, format_args!("as it is")),
+            Some(now) => row(what, n, format_args!("now {}", Grouped(now.0))),
         }
     }
 }
 
-/// Megabytes with one decimal.
-struct Mib(Kib);
+/// What, how much, and why.
+fn row(what: &str, value: fmt::Arguments<'_>, why: fmt::Arguments<'_>) {
+    let value = cell(value);
+    match why.as_str() {
+        Some("") => print(format_args!("{what:<26}{value:>12}")),
+        _ => print(format_args!("{what:<26}{value:>12}  {why}")),
+    }
+}
 
-impl std::fmt::Display for Mib {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+/// Where a step is told: what it is, its value, and why.
+pub type Tell<'a> = &'a dyn Fn(&str, fmt::Arguments<'_>, fmt::Arguments<'_>);
+
+/// One step of the plan, for the table or for JSON.
+pub fn explain(step: &Step, row: Tell<'_>) {
+    let memory = |what: &str, kib: Kib, why: fmt::Arguments<'_>| row(what, format_args!("{}", Memory(kib)), why);
+    let entries = |what: &str, n: Entries, why: fmt::Arguments<'_>| row(what, format_args!("{}", Grouped(n.0)), why);
+    let none = format_args!("");
+    match *step {
+        Step::Ram(kib) => memory("  RAM", kib, none),
+        Step::RamUnknown => {
+            row("  RAM", format_args!("-"), format_args!("cannot be read: nothing is computed from it"))
+        }
+        Step::LowMemory(kib) => {
+            memory("  of it low memory", kib, format_args!("all that a 32-bit kernel has for this"))
+        }
+        Step::System { class, part } => memory("  - the system itself", part, format_args!("RAM class {class}")),
+        Step::Taken { class, what, kib, source } => {
+            memory(&cell(format_args!("  - {}", what.name())), kib, format_args!("{class}: {source}"))
+        }
+        Step::Spare(kib) => memory("  = spare", kib, none),
+        Step::Share { percent, kib } => memory(&cell(format_args!("  x {percent}")), kib, format_args!("ram_percent")),
+        Step::EntryCost { bytes, bucket, measured } => {
+            let how = if measured { "measured in /proc/slabinfo" } else { "assumed" };
+            row("  / an entry", format_args!("{bytes} B"), format_args!("{how}; and {bucket} B for a bucket"))
+        }
+        Step::Raw(n) => entries("  = entries", n, none),
+        Step::Fixed(n) => entries("  fixed by the config", n, none),
+        Step::Floor(n) => entries("  raised to the floor", n, none),
+        Step::Ceiling { to, of: CeilingOf::Policy } => entries("  lowered to the ceiling", to, none),
+        Step::Ceiling { to, of: CeilingOf::Board(name) } => {
+            entries("  lowered to the ceiling", to, format_args!("what {name} bears"))
+        }
+        Step::FoundKept(n) => entries("  the system has more", n, format_args!("kept")),
+        Step::FoundLowered(n) => entries("  the system has more", n, format_args!("lowered: enforce is on")),
+        Step::FoundUnlimited => row("  the system has no limit", format_args!("-"), format_args!("counts as not set")),
+        Step::WholePage(n) => entries("  raised to a whole page", n, format_args!("buckets come in pages")),
+        Step::BucketsKept(n) => entries("  buckets that fit it", n, none),
+        Step::BucketsFixed(n) => entries("  buckets by the config", n, none),
+        Step::BucketsDense(n) => {
+            entries("  buckets as many as max", n, format_args!("a dense table heals itself of unanswered floods"))
+        }
+        Step::BucketsForMax(n) => entries("  buckets for that max", n, format_args!("buckets <= max <= 8 x buckets")),
+        Step::BucketsUnknown => row("  buckets", format_args!("-"), format_args!("cannot be read: left alone")),
+        Step::BucketsLater { want, count } => entries(
+            "  but buckets later",
+            want,
+            format_args!("a resize stops packets, and there are {} entries", Grouped(count.0)),
+        ),
+        Step::Chains(n) => {
+            entries("  lowered for the buckets", n, format_args!("8 a bucket: longer chains lose flows"))
+        }
+        Step::Cost { entries, buckets, of_ram } => memory(
+            "  when full it takes",
+            Kib(entries.0.saturating_add(buckets.0)),
+            format_args!("{} of it buckets; {of_ram} of the RAM", Memory(buckets)),
+        ),
+        Step::Tight { room } => memory("  more than there is now", room, format_args!("available less the reserve")),
+    }
+}
+
+/// Megabytes with one decimal; below that kilobytes.
+struct Memory(Kib);
+
+impl fmt::Display for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.0 < 1024 {
+            return write!(f, "{} KB", self.0.0);
+        }
         let tenths = (self.0.0 as u64 * 10 + 512) / 1024;
         write!(f, "{}.{} MB", tenths / 10, tenths % 10)
     }
 }
 
 /// Sets what the plan says, buckets first. It stays: no daemon puts back what an owner asked for.
-fn set(place: &Place, plan: &Plan) -> Result<(), Errno> {
+fn set(place: &Place, plan: &Plan, say: &dyn Fn(fmt::Arguments<'_>)) -> Result<(), Errno> {
     for (setting, to) in [(Setting::Buckets, plan.set_buckets), (Setting::Max, plan.set_max)] {
         let Some(to) = to else { continue };
         let from = system::value(&place.root, setting).ok_or(Errno::ENOENT)?;
         let names = system::names(setting);
         place.root.write_number(names, to.0)?;
         let now = system::value(&place.root, setting).unwrap_or(from);
-        print(format_args!("{} set from {} to {}", setting.name(), Grouped(from.0), Grouped(now.0)));
+        say(format_args!("{} set from {} to {}", setting.name(), Grouped(from.0), Grouped(now.0)));
+    }
+    if plan.set_buckets.is_none() && plan.set_max.is_none() {
+        say(format_args!("nothing to set"));
     }
     Ok(())
 }
 
 /// Writes the sysctl.d fragment, whole or not at all.
-fn keep(place: &Place, max: Entries) -> Result<(), Errno> {
+fn keep(place: &Place, max: Entries, say: &dyn Fn(fmt::Arguments<'_>)) -> Result<(), Errno> {
     let root = &place.root;
-    let legacy = root.open(&MAX[..MAX_NEW_NAMES], OFlag::O_RDONLY).is_err() && root.open(MAX, OFlag::O_RDONLY).is_ok();
-    let key = if legacy { "net.ipv4.netfilter.ip_conntrack_max" } else { "net.netfilter.nf_conntrack_max" };
+    // The sysctl's name is its path, and that has changed over the years.
+    let there = MAX.iter().find(|name| root.open(std::slice::from_ref(*name), OFlag::O_RDONLY).is_ok());
+    let mut key = heapless::String::<64>::new();
+    for part in there.unwrap_or(&MAX[0]).split('/').skip(2) {
+        let _ = write!(key, "{}{part}", if key.is_empty() { "" } else { "." });
+    }
+    let folder = SYSCTL_FRAGMENT.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let _ = mkdir(root.path(&[folder]).as_str(), Mode::from_bits_truncate(0o755));
     let (path, fresh) = (root.path(&[SYSCTL_FRAGMENT]), root.path(&[SYSCTL_FRAGMENT, ".new"]));
-    let mut text = heapless::String::<160>::new();
+    let mut text = heapless::String::<256>::new();
     let _ = writeln!(text, "# written by: ctwarden size --save\n{key}={max}");
     let fd = open(fresh.as_str(), OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC, Mode::from_bits_truncate(0o644))?;
     let whole = write(&fd, text.as_bytes()).is_ok_and(|n| n == text.len()) && fsync(&fd).is_ok();
@@ -178,6 +205,6 @@ fn keep(place: &Place, max: Entries) -> Result<(), Errno> {
         return Err(Errno::EIO);
     }
     renameat(AT_FDCWD, fresh.as_str(), AT_FDCWD, path.as_str())?;
-    print(format_args!("kept in {path}"));
+    say(format_args!("kept in {path}"));
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Words for people: colour only on a terminal, one write a line.
 
+use crate::stdio::{err, out};
 use std::fmt;
-use std::io::{IsTerminal, stderr, stdout};
 use std::os::fd::AsFd;
 
 /// A longer line is cut. The longest, with a path, is half of this.
@@ -28,17 +28,17 @@ fn write_all(to: impl AsFd, mut bytes: &[u8]) {
 
 /// A line to standard output.
 pub fn print(text: fmt::Arguments<'_>) {
-    line(stdout(), "", text);
+    line(out(), "", text);
 }
 
 /// A text to standard output.
 pub fn print_text(text: &str) {
-    write_all(stdout(), text.as_bytes());
+    write_all(out(), text.as_bytes());
 }
 
 /// A line to standard error, with our name before it.
 pub fn complain(text: fmt::Arguments<'_>) {
-    line(stderr(), "ctwarden: ", text);
+    line(err(), "ctwarden: ", text);
 }
 
 /// Colours, or nothing.
@@ -47,7 +47,7 @@ pub struct Paint(bool);
 
 impl Paint {
     pub fn new() -> Self {
-        Self(stdout().is_terminal())
+        Self(nix::unistd::isatty(out()).unwrap_or(false))
     }
     pub fn red(self) -> &'static str {
         if self.0 { "\x1b[31;1m" } else { "" }
@@ -71,7 +71,7 @@ pub struct Grouped(pub u32);
 
 impl fmt::Display for Grouped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = heapless::String::<16>::new();
+        let mut text = heapless::String::<32>::new();
         let (millions, thousands, ones) = (self.0 / 1_000_000, self.0 / 1000 % 1000, self.0 % 1000);
         let _ = match (millions, thousands) {
             (0, 0) => fmt::write(&mut text, format_args!("{ones}")),
@@ -80,4 +80,11 @@ impl fmt::Display for Grouped {
         };
         f.pad(&text)
     }
+}
+
+/// A value as text, to be aligned: most of them do not know of widths.
+pub fn cell(value: fmt::Arguments<'_>) -> heapless::String<32> {
+    let mut text = heapless::String::new();
+    let _ = fmt::write(&mut text, value);
+    text
 }

@@ -42,7 +42,7 @@ pub fn status(place: &Place, json: bool) -> Exit {
         Some(Err(exit)) => return exit,
         _ => match Counters::new().table_with_buckets(&place.root) {
             Some(table) => show::table(&table, json),
-            None => return complain_of(Errno::ENOENT),
+            None => return complain_of(direct::no_table(&place.root)),
         },
     }
     Exit::Done

@@ -27,8 +27,10 @@ pub struct Trim {
     pub before: Entries,
     pub culprits: Option<Culprits>,
     pub interrupted: bool,
-    /// Sample and plan only: nothing is deleted.
+    /// Sample and plan only, or count: nothing is deleted.
     pub dry: bool,
+    /// When dry: entries that would go.
+    pub would: u32,
 }
 
 /// What a step of a trim led to.
@@ -51,10 +53,11 @@ impl Trim {
         work.read_timeouts(root);
         let purpose = match selection {
             Selection::Level => Purpose::Sample { culprits },
+            _ if dry => Purpose::Count(selection),
             _ => Purpose::Evict(selection),
         };
         let pass = work.begin(purpose, root, count)?;
-        Ok(Self { pass, selection, before: count, culprits: None, interrupted: false, dry })
+        Ok(Self { pass, selection, before: count, culprits: None, interrupted: false, dry, would: 0 })
     }
 
     /// One datagram more.
@@ -70,6 +73,7 @@ impl Trim {
         }
         self.interrupted |= self.pass.interrupted();
         let Purpose::Sample { culprits } = self.pass.purpose else {
+            self.would = self.pass.evicted;
             return Ok(TrimStep::Done(work.plan().taken()));
         };
         if culprits {
@@ -80,6 +84,7 @@ impl Trim {
         let near = table.max.part(Permille(config.high.0.saturating_sub(NEAR.0)));
         work.make_plan(Goal { count: table.count, low: table.max.part(config.low), near });
         if self.dry {
+            self.would = work.plan().expected.iter().sum();
             return Ok(TrimStep::Done(work.plan().expected));
         }
         if work.plan().expected == [0; 5] {

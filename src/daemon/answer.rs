@@ -8,7 +8,6 @@ use super::work::Purpose;
 use ctwarden::event::Event;
 use ctwarden::journal::Setting;
 use ctwarden::protocol::{Answer, Done, Request, Selection, Status};
-use ctwarden::units::Millis;
 use nix::errno::Errno;
 
 impl Daemon {
@@ -19,6 +18,7 @@ impl Daemon {
             Request::Log => Some(Answer::Log(self.guard.incidents.all().cloned().collect())),
             Request::Top { by, rows, exact } => self.serve_top(asker, by, rows, exact),
             Request::Trim(selection) => self.serve_trim(asker, selection),
+            Request::Flush if self.config.dry_run => self.serve_trim(asker, Selection::All),
             Request::Flush => Some(self.serve_flush()),
         };
         if let Some(answer) = answer {
@@ -42,16 +42,22 @@ impl Daemon {
         let began = self.now();
         let Some(before) = self.counters.count(&self.root) else { return Some(failed(Errno::ENOENT)) };
         let dry = self.config.dry_run;
-        if dry && selection != Selection::Level {
-            return Some(Answer::Done(Done { before, after: before, took: Millis(0), steps: [0; 5], dry }));
-        }
-        if let Some(result) = act::trim_in_kernel(selection, &self.config, &mut self.work) {
+        let in_kernel = if dry { None } else { act::trim_in_kernel(selection, &self.config, &mut self.work) };
+        if let Some(result) = in_kernel {
             let after = self.counters.count(&self.root).unwrap_or(before);
             let took = self.now().since(began);
             return Some(match result {
                 Ok(()) => {
                     let (steps, level) = ([0; 5], None);
-                    super::report::tell(Event::Trimmed { before, after, steps, level, took, interrupted: false });
+                    super::report::tell(Event::Trimmed {
+                        before,
+                        after,
+                        steps,
+                        level,
+                        took,
+                        interrupted: false,
+                        repeated: false,
+                    });
                     Answer::Done(Done { before, after, took, steps, dry })
                 }
                 Err(e) => failed(e),
@@ -71,12 +77,8 @@ impl Daemon {
         if let Err(why) = self.guard.ladder.may_flush(self.now(), &self.settings) {
             return Answer::Refused(why);
         }
-        let steps = [0; 5];
-        if self.config.dry_run {
-            return Answer::Done(Done { before, after: before, took: Millis(0), steps, dry: true });
-        }
         match self.flush(before) {
-            Ok((after, took)) => Answer::Done(Done { before, after, took, steps, dry: false }),
+            Ok((after, took)) => Answer::Done(Done { before, after, took, steps: [0; 5], dry: false }),
             Err(e) => failed(e),
         }
     }

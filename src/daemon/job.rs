@@ -25,6 +25,9 @@ pub enum Job {
     Snapshot { pass: Pass },
 }
 
+/// A trim is told again after this, if they go on.
+const TELL_AGAIN: Millis = Millis(10_000);
+
 impl Daemon {
     /// Begins the ladder's trim. It comes first: whoever waits for a census is sent away.
     pub(super) fn begin_trim(&mut self, now: Millis, count: Entries) {
@@ -110,11 +113,14 @@ impl Daemon {
     fn finish_trim(&mut self, mut trim: Trim, began: Millis, asker: Option<Asker>, result: Result<Steps, Errno>) {
         let (before, selection, interrupted) = (trim.before, trim.selection, trim.interrupted);
         let culprits = trim.culprits.take();
-        let dry = trim.dry;
+        let (dry, would) = (trim.dry, trim.would);
         let result = trim.end(&mut self.work).and(result);
         let now = self.now();
         let took = now.since(began);
-        let after = self.counters.count(&self.root).unwrap_or(before);
+        let after = match dry {
+            true => before.less(Entries(would)),
+            false => self.counters.count(&self.root).unwrap_or(before),
+        };
         if let Some(culprits) = culprits {
             self.note_culprits(culprits);
         }
@@ -127,7 +133,12 @@ impl Daemon {
                 let level = self.work.plan().level.filter(|_| selection == Selection::Level);
                 let steps = if selection == Selection::Level { steps } else { [0; 5] };
                 if !dry {
-                    tell(Event::Trimmed { before, after, steps, level, took, interrupted });
+                    // In an attack trims come many times a second: one line in ten seconds will do.
+                    let repeated = asker.is_none() && self.trim_told.is_some_and(|at| now.since(at) < TELL_AGAIN);
+                    if !repeated {
+                        self.trim_told = Some(now);
+                    }
+                    tell(Event::Trimmed { before, after, steps, level, took, interrupted, repeated });
                 }
                 if let Some(asker) = asker {
                     self.control.answer(asker, &Answer::Done(Done { before, after, took, steps, dry }));
@@ -144,8 +155,8 @@ impl Daemon {
 
     fn note_culprits(&mut self, culprits: ctwarden::incident::Culprits) {
         if let Some(incident) = self.guard.incidents.current() {
-            if let Some((who, share)) = culprits.sources.first() {
-                tell(Event::HeldBy { who: *who, share: *share });
+            if let Some(first) = culprits.sources.first() {
+                tell(Event::HeldBy { who: first.key, share: first.share });
             }
             incident.culprits = culprits;
         }

@@ -5,7 +5,7 @@ use log::{LevelFilter, Log, Metadata, Record};
 use std::fmt::Write as _;
 
 /// A longer line is cut.
-const LINE: usize = 512;
+const LINE: usize = 1024;
 
 struct Stderr;
 
@@ -20,7 +20,7 @@ impl Log for Stderr {
             line.pop();
         }
         let _ = line.push('\n');
-        let _ = nix::unistd::write(std::io::stderr(), line.as_bytes());
+        let _ = nix::unistd::write(crate::stdio::err(), line.as_bytes());
     }
     fn flush(&self) {}
 }

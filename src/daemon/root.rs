@@ -23,8 +23,6 @@ pub type SystemPath = heapless::String<PATH_MOST>;
 /// One thing to be read, under the names it has had over the years, the newest first.
 pub type Names = &'static [&'static str];
 
-/// Of [`MAX`] the first so many are `nf_conntrack`'s; then come `ip_conntrack`'s.
-pub const MAX_NEW_NAMES: usize = 2;
 pub const COUNT: Names =
     &["proc/sys/net/netfilter/nf_conntrack_count", "proc/sys/net/ipv4/netfilter/ip_conntrack_count"];
 pub const MAX: Names = &[
@@ -109,7 +107,7 @@ impl Root {
     /// Writes a number into the first of the names that can be opened for writing.
     pub fn write_number(&self, names: Names, value: u32) -> Result<(), Errno> {
         let fd = self.open(names, OFlag::O_WRONLY | OFlag::O_TRUNC)?;
-        let mut text = heapless::String::<12>::new();
+        let mut text = heapless::String::<32>::new();
         let _ = writeln!(text, "{value}");
         write(&fd, text.as_bytes()).map(drop)
     }

@@ -61,6 +61,7 @@ pub struct Daemon {
     log_asked: Instant,
     pub(super) longest_blind: Duration,
     pub(super) log_readable: bool,
+    pub(super) trim_told: Option<Millis>,
 }
 
 impl Daemon {
@@ -88,6 +89,7 @@ impl Daemon {
             log_asked: Instant::now(),
             longest_blind: Duration::ZERO,
             log_readable: false,
+            trim_told: None,
         }
     }
 

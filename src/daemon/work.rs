@@ -9,7 +9,7 @@ use ctwarden::config::Config;
 use ctwarden::decide::sample::{HolderId, Order, Sample, scramble};
 use ctwarden::decide::trim::{Goal, Plan};
 use ctwarden::entry::Entry;
-use ctwarden::incident::{CULPRITS, Culprits};
+use ctwarden::incident::{CULPRITS, Culprit, Culprits};
 use ctwarden::observe::census::Census;
 use ctwarden::observe::timeouts::{Timeout, Timeouts, kernel_version};
 use ctwarden::protocol::{By, ROWS_MOST, Selection, Top, TopKey, TopRow};
@@ -55,6 +55,8 @@ pub enum Purpose {
     Census { by: By, exact: bool },
     /// To take entries out.
     Evict(Selection),
+    /// To count those that would be taken out.
+    Count(Selection),
 }
 
 pub struct Pass {
@@ -64,7 +66,7 @@ pub struct Pass {
     /// Entries in the table when it began.
     of: Entries,
     read: u32,
-    /// Entries asked to be deleted.
+    /// Entries asked to be deleted, or counted.
     pub evicted: u32,
     finished: bool,
 }
@@ -145,7 +147,7 @@ impl Work {
                 self.clear_census();
                 self.room.census.leave_out([By::Source, By::Prefix, By::Destination].map(|d| d != by));
             }
-            Purpose::Evict(_) => {}
+            Purpose::Evict(_) | Purpose::Count(_) => {}
         }
         Ok(Pass { purpose, reader, evictor, of, read: 0, evicted: 0, finished: false })
     }
@@ -191,11 +193,13 @@ impl Work {
         let mut c = Culprits::default();
         let permille = |share: ctwarden::observe::tally::Share| Permille(share.0 / 10);
         for row in self.room.census.top_sources(CULPRITS) {
-            let _ = c.sources.push((row.key.address(), permille(row.tally.share)));
+            let _ =
+                c.sources.push(Culprit { key: TopKey::Source(row.key.address()), share: permille(row.tally.share) });
         }
         for row in self.room.census.top_destinations(CULPRITS) {
             let d = row.key;
-            let _ = c.destinations.push((d.address(), d.protocol(), d.port(), permille(row.tally.share)));
+            let key = TopKey::Destination { address: d.address(), protocol: d.protocol(), port: d.port() };
+            let _ = c.destinations.push(Culprit { key, share: permille(row.tally.share) });
         }
         c
     }
@@ -264,7 +268,7 @@ impl Pass {
                     census.add(e, timeouts);
                     *read < limit
                 }
-                Purpose::Evict(selection) => {
+                Purpose::Evict(selection) | Purpose::Count(selection) => {
                     let goes = match selection {
                         Selection::Level => {
                             let order = Order::new(e.class(), timeouts.idle(e), config.protected(e));
@@ -282,8 +286,8 @@ impl Pass {
                         Selection::Kind(only) => only.covers(e.class(), timeouts.idle(e)),
                         Selection::All => true,
                     };
+                    *evicted += goes as u32;
                     if goes && let Some(evictor) = evictor {
-                        *evicted += 1;
                         evictor.evict(e);
                     }
                     true

@@ -137,13 +137,13 @@ fn nested(block: &[u8], wanted: u16) -> Option<&[u8]> {
 /// Asks for the whole table, both families in one pass.
 pub fn dump(batch: &mut Batch<'_>, sequence: u32) -> bool {
     let head = Head { kind: GET, flags: FLAG_REQUEST | FLAG_DUMP, sequence, family: 0, version: 0 };
-    batch.message(head, |_| {})
+    batch.message(head, &|_| {})
 }
 
 /// Asks for the entries of which the status bits in `mask` equal `status` (since 5.15; older kernels give all).
 pub fn dump_by_status(batch: &mut Batch<'_>, status: u32, mask: u32, sequence: u32) -> bool {
     let head = Head { kind: GET, flags: FLAG_REQUEST | FLAG_DUMP, sequence, family: 0, version: 0 };
-    batch.message(head, |w| {
+    batch.message(head, &|w| {
         w.be32(cta::STATUS, status);
         w.be32(cta::STATUS_MASK, mask);
     })
@@ -154,7 +154,7 @@ pub fn dump_by_status(batch: &mut Batch<'_>, status: u32, mask: u32, sequence: u
 /// gone already is answered with ENOENT all the same.
 pub fn delete(batch: &mut Batch<'_>, e: &Entry<'_>) -> bool {
     let head = Head { kind: DELETE, flags: FLAG_REQUEST, sequence: 0, family: e.family, version: 0 };
-    batch.message(head, |w| {
+    batch.message(head, &|w| {
         w.encoded(cta::TUPLE_ORIG, e.tuple);
         if e.has_zone {
             w.attribute(cta::ZONE, &e.zone.to_be_bytes());
@@ -168,14 +168,14 @@ pub fn delete(batch: &mut Batch<'_>, e: &Entry<'_>) -> bool {
 pub fn flush(batch: &mut Batch<'_>, family: Option<u8>, sequence: u32) -> bool {
     let (family, version) = family.map_or((0, 0), |f| (f, 1));
     let head = Head { kind: DELETE, flags: FLAG_REQUEST | FLAG_ACK, sequence, family, version };
-    batch.message(head, |_| {})
+    batch.message(head, &|_| {})
 }
 
 /// Deletes in the kernel all entries of which the status bits in `mask` equal `status` (since 5.15; an older kernel
 /// ignores the attributes and would delete *everything*: the caller must have probed by [`dump_by_status`]).
 pub fn delete_by_status(batch: &mut Batch<'_>, status: u32, mask: u32, sequence: u32) -> bool {
     let head = Head { kind: DELETE, flags: FLAG_REQUEST | FLAG_ACK, sequence, family: 0, version: 0 };
-    batch.message(head, |w| {
+    batch.message(head, &|w| {
         w.be32(cta::STATUS, status);
         w.be32(cta::STATUS_MASK, mask);
     })
@@ -186,9 +186,9 @@ pub fn delete_by_status(batch: &mut Batch<'_>, status: u32, mask: u32, sequence:
 /// address filter is inverted, asked for one address it matched every other one.
 pub fn delete_by_source(batch: &mut Batch<'_>, source: Ipv4Addr, sequence: u32) -> bool {
     let head = Head { kind: DELETE, flags: FLAG_REQUEST | FLAG_ACK, sequence, family: FAMILY_V4, version: 1 };
-    batch.message(head, |w| {
-        w.nested(cta::TUPLE_ORIG, |w| w.nested(cta::TUPLE_IP, |w| w.attribute(cta::IP_V4_SRC, &source.octets())));
-        w.nested(cta::FILTER, |w| {
+    batch.message(head, &|w| {
+        w.nested(cta::TUPLE_ORIG, &|w| w.nested(cta::TUPLE_IP, &|w| w.attribute(cta::IP_V4_SRC, &source.octets())));
+        w.nested(cta::FILTER, &|w| {
             // Flags are in the machine's byte order, unlike everything else here.
             w.attribute(cta::FILTER_ORIG_FLAGS, &cta::FILTER_IP_SRC.to_ne_bytes());
             w.attribute(cta::FILTER_REPLY_FLAGS, &0u32.to_ne_bytes());
@@ -241,12 +241,12 @@ mod tests {
         let mut tuple_room = [0; 128];
         let mut tuple = Batch::new(&mut tuple_room);
         let head = Head { kind: NEW, flags: 0, sequence: 0, family: FAMILY_V4, version: 0 };
-        tuple.message(head, |w| {
-            w.nested(cta::TUPLE_IP, |w| {
+        tuple.message(head, &|w| {
+            w.nested(cta::TUPLE_IP, &|w| {
                 w.attribute(cta::IP_V4_SRC, &[10, 0, 0, 5]);
                 w.attribute(cta::IP_V4_DST, &[10, 0, 0, 6]);
             });
-            w.nested(cta::TUPLE_PROTO, |w| {
+            w.nested(cta::TUPLE_PROTO, &|w| {
                 w.attribute(cta::PROTO_NUM, &[17]);
                 w.attribute(cta::PROTO_SRC_PORT, &[1, 2]);
                 w.attribute(cta::PROTO_DST_PORT, &[0, 53]);

@@ -150,7 +150,7 @@ impl<'a> Batch<'a> {
         self.used = 0;
     }
     /// Adds one netfilter message; `fill` writes its attributes. `false`: no room, nothing was added.
-    pub fn message(&mut self, head: Head, fill: impl FnOnce(&mut Writer<'_>)) -> bool {
+    pub fn message(&mut self, head: Head, fill: &dyn Fn(&mut Writer<'_>)) -> bool {
         let start = self.used;
         let Some(room) = self.buffer.get_mut(start..) else { return false };
         let mut w = Writer { bytes: room, used: 0, fits: true };
@@ -221,7 +221,7 @@ impl Writer<'_> {
         self.attribute(kind | ATTRIBUTE_NESTED, payload);
     }
     /// A nested attribute; `fill` writes what is in it.
-    pub fn nested(&mut self, kind: u16, fill: impl FnOnce(&mut Self)) {
+    pub fn nested(&mut self, kind: u16, fill: &dyn Fn(&mut Self)) {
         let start = self.used;
         self.raw(&[0; 2]);
         self.raw(&(kind | ATTRIBUTE_NESTED).to_ne_bytes());
@@ -244,10 +244,10 @@ mod tests {
         let mut room = [0; 64];
         let mut batch = Batch::new(&mut room);
         let head = Head { kind: 0x102, flags: FLAG_REQUEST, sequence: 7, family: 2, version: 0 };
-        assert!(batch.message(head, |w| w.be32(12, 0xdead_beef)));
+        assert!(batch.message(head, &|w| w.be32(12, 0xdead_beef)));
         let before = batch.bytes().len();
         assert_eq!(before, HEADER + NFGEN + 8);
-        assert!(!batch.message(head, |w| w.attribute(1, &[0; 40])));
+        assert!(!batch.message(head, &|w| w.attribute(1, &[0; 40])));
         assert_eq!(batch.bytes().len(), before);
         let all: heapless::Vec<_, 4> = Messages::new(batch.bytes()).collect();
         let [Ok(m)] = all.as_slice() else { panic!("{all:?}") };
@@ -260,7 +260,7 @@ mod tests {
         let mut room = [0; 128];
         let mut batch = Batch::new(&mut room);
         let head = Head { kind: 1, flags: 0, sequence: 0, family: 0, version: 0 };
-        assert!(batch.message(head, |w| w.nested(1, |w| {
+        assert!(batch.message(head, &|w| w.nested(1, &|w| {
             w.attribute(2, &[9]);
             w.be32(3, 4);
         })));

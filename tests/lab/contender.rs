@@ -154,7 +154,14 @@ fn start_guard(router: &Netns, guard: &Path, scratch: &Path) -> Result<Running, 
     let mut command = Command::new(guard);
     // Its end must not leave anything either: it is asked, not killed, when the lab dies.
     sys::inside(&mut command, router, Signal::SIGTERM);
-    command.arg("run").arg("--config").arg(config).arg("--socket").arg(&socket).arg("--state-dir").arg(state);
+    command
+        .args(["run", "--debug"])
+        .arg("--config")
+        .arg(config)
+        .arg("--socket")
+        .arg(&socket)
+        .arg("--state-dir")
+        .arg(state);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = command
         .spawn()

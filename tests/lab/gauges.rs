@@ -84,5 +84,8 @@ impl Gauges {
 /// Whether a line of the guard's log (`ctwarden: LEVEL: MESSAGE`) tells of something done to the table.
 fn is_act(line: &str) -> bool {
     let message = line.splitn(3, ": ").nth(2).unwrap_or(line);
-    message.starts_with("trim: ") || message.starts_with("flush: ") || message.contains(": max was ")
+    // `trim: occupancy …` is the decision, `trim: 1740 -> 1228 entries` the act.
+    message.starts_with("trim: ") && message.contains(" -> ")
+        || message.starts_with("flush: ")
+        || message.contains(": max was ")
 }

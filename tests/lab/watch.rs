@@ -264,7 +264,7 @@ impl Drop for Screen {
 /// A log line without its daemon's name and its level `info`.
 fn message(line: &str) -> &str {
     let line = line.strip_prefix("ctwarden: ").unwrap_or(line);
-    line.strip_prefix("info: ").unwrap_or(line)
+    line.strip_prefix("info: ").or(line.strip_prefix("debug: ")).unwrap_or(line)
 }
 
 fn push(history: &mut VecDeque<Option<u64>>, value: Option<u64>) {

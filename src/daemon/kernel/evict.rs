@@ -78,7 +78,7 @@ impl Evictor {
     }
 }
 
-fn request(fill: impl FnOnce(&mut Batch<'_>) -> bool) -> Result<(), Errno> {
+fn request(fill: &dyn Fn(&mut Batch<'_>) -> bool) -> Result<(), Errno> {
     let mut room = [0; 128];
     let mut batch = Batch::new(&mut room);
     fill(&mut batch);
@@ -87,12 +87,12 @@ fn request(fill: impl FnOnce(&mut Batch<'_>) -> bool) -> Result<(), Errno> {
 
 /// All entries of one IPv4 source, in the kernel. EINVAL from kernels before 6.12: nothing was deleted.
 pub fn by_source(source: Ipv4Addr) -> Result<(), Errno> {
-    request(|b| conntrack::delete_by_source(b, source, 1))
+    request(&|b| conntrack::delete_by_source(b, source, 1))
 }
 
 /// All unreplied entries, in the kernel. Only after [`filters_by_status`] said yes.
 pub fn unreplied() -> Result<(), Errno> {
-    request(|b| conntrack::delete_by_status(b, 0, status::SEEN_REPLY, 1))
+    request(&|b| conntrack::delete_by_status(b, 0, status::SEEN_REPLY, 1))
 }
 
 /// Does this kernel filter by status? Asked by a dump for a status that no entry has: a kernel that does not know the
@@ -125,12 +125,12 @@ pub struct Way {
 /// The ways, the quickest first. What each does depends on the kernel; the count tells whether it did. By tuple is the
 /// caller's last but one.
 pub const FLUSHES: [Way; 2] = [
-    Way { name: "ctnetlink, all families at once", run: |_| request(|b| conntrack::flush(b, None, 1)) },
+    Way { name: "ctnetlink, all families at once", run: |_| request(&|b| conntrack::flush(b, None, 1)) },
     Way {
         name: "ctnetlink, a family at a time",
         run: |_| {
-            request(|b| conntrack::flush(b, Some(conntrack::FAMILY_V4), 1))?;
-            request(|b| conntrack::flush(b, Some(conntrack::FAMILY_V6), 2))
+            request(&|b| conntrack::flush(b, Some(conntrack::FAMILY_V4), 1))?;
+            request(&|b| conntrack::flush(b, Some(conntrack::FAMILY_V6), 2))
         },
     },
 ];
