@@ -52,7 +52,7 @@ need_target() {
     done
 }
 
-# target_field NAME COLUMN: one field of cross/targets; fails for a name that is not there.
+# target_field NAME COLUMN: one field of cross/targets; fails for a name or a field that is not there.
 target_field() {
-    awk -v n="$1" -v c="$2" '$1 == n { print $c; found = 1 } END { exit !found }' "$cross/targets"
+    awk -v n="$1" -v c="$2" '$1 == n && $c != "" { print $c; found = 1 } END { exit !found }' "$cross/targets"
 }
