@@ -43,8 +43,8 @@ pub enum Event {
     Flushed { before: Entries, after: Entries, way: &'static str, took: Millis },
     /// A rung cannot be used here.
     Skipped { rung: Rung, why: Obstacle },
-    /// The ladder wanted a flush and may not.
-    FlushRefused { why: Refusal },
+    /// The ladder wanted a rung and may not.
+    Refused { rung: Rung, why: Refusal },
     /// The table was sized.
     Sized { name: &'static str, from: Entries, to: Entries },
     /// With `dry_run`: it would have been.
@@ -102,7 +102,7 @@ impl Event {
                 Verdict::Filling | Verdict::Misreported | Verdict::Blind => Level::Warn,
                 Verdict::Calm => Level::Info,
             },
-            Event::Flushed { .. } | Event::FlushRefused { .. } | Event::Skipped { .. } => Level::Warn,
+            Event::Flushed { .. } | Event::Refused { .. } | Event::Skipped { .. } => Level::Warn,
             Event::NotWritten { .. }
             | Event::LogUnreadable { .. }
             | Event::TableVanished
@@ -177,7 +177,7 @@ impl fmt::Display for Event {
                 write!(f, "flush: {before} -> {after} entries in {took} ({way})")
             }
             Event::Skipped { rung, why } => write!(f, "{} is skipped: {why}", rung.name()),
-            Event::FlushRefused { why } => write!(f, "no flush: {why}"),
+            Event::Refused { rung, why } => write!(f, "no {}: {why}", rung.name()),
             Event::Sized { name, from, to } => write!(f, "{name} set from {from} to {to}"),
             Event::WouldSize { name, from, to } => write!(f, "dry run, would set {name} from {from} to {to}"),
             Event::HeldBy { who, share } => write!(f, "most of it is held by {who}: {share}"),

@@ -56,6 +56,10 @@ pub struct Incident {
     pub evicted: u32,
     /// Flushes done.
     pub flushes: u32,
+    /// Sources and destinations capped.
+    pub sheds: u32,
+    /// Openings.
+    pub opens: u32,
     /// Who held the table when relief began.
     pub culprits: Culprits,
 }
@@ -143,11 +147,13 @@ impl Incidents {
         match o.action {
             Action::Grow { .. } => i.grows += 1,
             Action::Shrink { .. } => {}
-            Action::Trim => {
+            Action::Trim | Action::Shed => {
                 i.trims += 1;
                 i.evicted = i.evicted.saturating_add(o.before.less(o.after).0);
             }
             Action::Flush => i.flushes += 1,
+            Action::Open { .. } => i.opens += 1,
+            Action::Stateless | Action::Unload => {}
         }
     }
 

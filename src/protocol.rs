@@ -6,7 +6,7 @@ use crate::detect::Evidence;
 use crate::entry::Class;
 use crate::incident::{Incident, KEPT};
 use crate::observe::tally::{Basis, Tally};
-use crate::rung::Rung;
+use crate::rung::{RUNGS, Rung};
 use crate::units::{Entries, Millis};
 use core::fmt;
 use core::net::IpAddr;
@@ -119,9 +119,9 @@ pub struct Status {
     /// It decides and reports, and changes nothing.
     pub dry_run: bool,
     /// The configured ladder.
-    pub ladder: heapless::Vec<Rung, 5>,
+    pub ladder: heapless::Vec<Rung, RUNGS>,
     /// Rungs that cannot be used here.
-    pub unusable: heapless::Vec<Rung, 5>,
+    pub unusable: heapless::Vec<Rung, RUNGS>,
     /// max as it was before us, where it is not so now.
     pub max_before: Option<Entries>,
     /// Flushes of the last hour and how many may be.

@@ -164,7 +164,8 @@ impl<'c> Replay<'c> {
         };
         let grow_to = sizing::grow_step(&table).ok().map(|step| step.to);
         let grown_from = self.grown.filter(|(_, to)| t.max == *to).map(|(base, _)| base);
-        Means { grow_to, grown_from, can_trim: self.netlink && self.config.ladder.contains(&Rung::Trim) }
+        let can_trim = self.netlink && self.config.ladder.contains(&Rung::Trim);
+        Means { grow_to, grown_from, can_trim, can_shed: self.netlink, can_open: true, ..Means::default() }
     }
 
     /// Lines read so far.

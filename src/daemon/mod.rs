@@ -8,12 +8,14 @@
 //! system.rs  sizing and settings, by way of the journal (statefile.rs)
 //! control.rs the socket that the CLI speaks to
 //! kernel/    netlink, log, counters
+//! firewall/  leases become packet rules
 //! root.rs    the only place where a system path is made
 //! ```
 
 pub mod act;
 pub mod answer;
 pub mod control;
+pub mod firewall;
 pub mod job;
 pub mod kernel;
 pub mod report;

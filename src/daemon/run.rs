@@ -19,7 +19,7 @@ use ctwarden::guard::Guard;
 use ctwarden::journal::{Journal, Owner, Setting};
 use ctwarden::observe::memory::EntryCost;
 use ctwarden::protocol::Request;
-use ctwarden::rung::Rung;
+use ctwarden::rung::{RUNGS, Rung};
 use ctwarden::sizing;
 use ctwarden::units::{Entries, Millis};
 use nix::errno::Errno;
@@ -56,7 +56,7 @@ pub struct Daemon {
     next_look: Millis,
     last_slow: Option<Millis>,
     table: Option<Table>,
-    pub(super) unusable: heapless::Vec<Rung, 5>,
+    pub(super) unusable: heapless::Vec<Rung, RUNGS>,
     /// When the log was last asked, and the longest that work has kept us from it.
     log_asked: Instant,
     pub(super) longest_blind: Duration,
@@ -302,7 +302,7 @@ impl Daemon {
             && self.settings.ladder.contains(&Rung::Grow)
             && !self.unusable.contains(&Rung::Grow);
         let grow_to = may_grow.then(|| self.grow_to(t)).flatten();
-        Means { grow_to, grown_from, can_trim }
+        Means { grow_to, grown_from, can_trim, ..Means::default() }
     }
 
     fn grow_to(&self, t: Table) -> Option<Entries> {
@@ -335,10 +335,11 @@ impl Daemon {
             return self.guard.outcome(now, &outcome(table.count, Millis(0), false), &self.settings);
         }
         match action {
-            Action::Trim => self.begin_trim(now, table.count),
+            Action::Trim | Action::Shed => self.begin_trim(now, table.count),
             Action::Flush => {
                 let _ = self.flush(table.count);
             }
+            Action::Open { .. } | Action::Stateless | Action::Unload => {}
             Action::Grow { to } | Action::Shrink { to } => {
                 let done = match system::set(&self.root, Some(&self.state), &mut self.journal, Setting::Max, to) {
                     Ok(read_back) => {
