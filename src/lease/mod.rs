@@ -9,10 +9,13 @@
 //! A lease is never longer in the kernel than its term: `kill -9`, a hung loop or a lost journal close the firewall again
 //! within that time.
 
+mod windows;
+
 use crate::units::Millis;
 use core::fmt;
 use core::net::IpAddr;
 use serde::{Deserialize, Serialize};
+pub use windows::{Due, Opening, Windows};
 
 /// What a lease caps or lets in. Each is one element of one of the sets in `openwrt/ctwarden/files/usr/share/nftables.d`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
