@@ -97,6 +97,8 @@ pub enum Refusal {
     Budget { done: u8, allowed: u8 },
     /// The last one bought too little.
     Breaker { bought: Millis, wanted: Millis },
+    /// The last one was not done: it failed, or was only to be told of.
+    NotDone,
 }
 
 impl fmt::Display for Action {
@@ -125,6 +127,7 @@ impl fmt::Display for Refusal {
         match self {
             Refusal::Budget { done, allowed } => write!(f, "{done} flushes within the hour, {allowed} allowed"),
             Refusal::Breaker { bought, wanted } => write!(f, "the last flush bought {bought}, less than {wanted}"),
+            Refusal::NotDone => f.write_str("the last flush failed or was a dry run; not again within the hour"),
         }
     }
 }
@@ -163,10 +166,14 @@ pub struct Ladder {
     trim_pause: Millis,
     /// Since when trims have not brought the table below the high mark.
     trim_failing: Option<Millis>,
+    /// Max could not be raised, could not be put back: not tried again in this climb, in this calm.
     grow_failed: bool,
+    shrink_failed: bool,
     flushes: heapless::Deque<Millis, FLUSHES_REMEMBERED>,
     /// The last flush, and how long the table then stayed below the high mark (until known: `None`).
     last_flush: Option<(Millis, Option<Millis>)>,
+    /// When a flush could not be done. It is not tried again at every look, whatever `flush_gain` says.
+    flush_failed: Option<Millis>,
     /// A refusal met in this climb; `true` once it has been told.
     refused: Option<(Refusal, bool)>,
 }
@@ -177,9 +184,17 @@ impl Ladder {
         let marks = &s.marks;
         let occupancy = e.table.occupancy();
         match e.verdict {
-            Verdict::Blind | Verdict::Misreported => return None,
+            // What comes back may be another table, of a module loaded anew.
+            Verdict::Blind => {
+                self.renew();
+                return None;
+            }
+            Verdict::Misreported => {
+                self.end_climb();
+                return None;
+            }
             Verdict::Calm => return self.rest(now, e, s, means),
-            Verdict::Filling | Verdict::Saturated => {}
+            Verdict::Filling | Verdict::Saturated => self.shrink_failed = false,
         }
         if occupancy >= marks.high
             && let Some((at, bought @ None)) = &mut self.last_flush
@@ -228,19 +243,26 @@ impl Ladder {
         None
     }
 
-    /// In calm: the climb starts anew next time, and max goes back.
-    fn rest(&mut self, now: Millis, e: &Evidence, s: &Settings, means: &Means) -> Option<Decision> {
-        let lasted = now.since(e.since);
+    /// The load is gone: what trims did not do counts for no later climb.
+    fn end_climb(&mut self) {
         self.trim_failing = None;
         self.trim_pause = Millis(0);
         self.refused = None;
+    }
+
+    /// In calm: the climb starts anew next time, and max goes back.
+    fn rest(&mut self, now: Millis, e: &Evidence, s: &Settings, means: &Means) -> Option<Decision> {
+        let lasted = now.since(e.since);
+        self.end_climb();
+        // Not at once: in an attack that trims hold, calm comes several times a second.
+        self.grow_failed &= lasted < GROWN_REST;
         if lasted >= s.flush_gain
             && self.last_flush.is_some_and(|(at, bought)| bought.is_some() && now.since(at) >= HOUR)
         {
             self.last_flush = None;
         }
         let to = means.grown_from?;
-        if lasted >= GROWN_REST && e.table.count <= to.part(s.marks.low) {
+        if lasted >= GROWN_REST && !self.shrink_failed && e.table.count <= to.part(s.marks.low) {
             let reason = Reason::Calm { lasted, after: GROWN_REST };
             return Some(Decision { action: Action::Shrink { to }, reason });
         }
@@ -252,6 +274,9 @@ impl Ladder {
         let done = self.flushes.iter().filter(|at| now.since(**at) < HOUR).count() as u8;
         if done >= s.flushes_per_hour {
             return Err(Refusal::Budget { done, allowed: s.flushes_per_hour });
+        }
+        if self.flush_failed.is_some_and(|at| now.since(at) < HOUR) {
+            return Err(Refusal::NotDone);
         }
         match self.last_flush {
             Some((at, Some(bought))) if bought < s.flush_gain && now.since(at) < HOUR => {
@@ -272,7 +297,7 @@ impl Ladder {
         let max = e.table.max;
         match o.action {
             Action::Grow { .. } => self.grow_failed = !o.done,
-            Action::Shrink { .. } => {}
+            Action::Shrink { .. } => self.shrink_failed = !o.done,
             Action::Trim => {
                 let gained = o.before.less(o.after);
                 if o.after < max.part(marks.high) {
@@ -297,17 +322,20 @@ impl Ladder {
                 self.last_flush = Some((now, None));
                 self.trim_failing = None;
             }
-            // A flush that could not be done is not tried again at every look.
-            Action::Flush => self.last_flush = Some((now, Some(Millis(0)))),
+            // Why, whoever tried has told.
+            Action::Flush => {
+                self.flush_failed = Some(now);
+                self.refused = Some((Refusal::NotDone, true));
+            }
         }
     }
 
     /// The config changed, or the module came anew: what failed may work now.
     pub fn renew(&mut self) {
-        self.grow_failed = false;
-        self.trim_failing = None;
-        self.trim_pause = Millis(0);
+        self.end_climb();
         self.trim_not_before = Millis(0);
+        (self.grow_failed, self.shrink_failed) = (false, false);
+        self.flush_failed = None;
     }
 
     /// Flushes done within the last hour.
