@@ -233,10 +233,11 @@ impl Detector {
         self.exact |= look.dropped.is_some();
         let told = look.dropped.unwrap_or(if self.exact { 0 } else { look.logged.saturating_add(look.suppressed) });
         let at_limit = table.max.0 != 0 && table.count >= table.max;
-        let refusing = told > 0 || look.logged > 0 || at_limit;
+        // Lines held back count, but the kernel tells of them later: they are no evidence of now.
+        let refusing = look.dropped.unwrap_or(0) > 0 || look.logged > 0 || at_limit;
         self.evidence.refused = self.evidence.refused.saturating_add(told);
         // Refusals are told for the time since the look before: full then or full now is full.
-        let peak = self.last_occupancy_before().max(table.occupancy());
+        let peak = self.occupancy_before().max(table.occupancy());
         if refusing && (peak >= FULL || self.full_since.is_some() && table.occupancy() >= marks.high) {
             self.refused_at = Some(now);
             self.full_since.get_or_insert(now);
@@ -254,8 +255,9 @@ impl Detector {
         }
     }
 
-    fn last_occupancy_before(&self) -> Permille {
-        self.evidence.table.occupancy()
+    /// At the look before. If that was blind nobody knows, and what was there last may have been another table.
+    fn occupancy_before(&self) -> Permille {
+        if self.evidence.verdict == Verdict::Blind { Permille(0) } else { self.evidence.table.occupancy() }
     }
 }
 

@@ -203,6 +203,23 @@ mod tests {
         assert_eq!((c.before, c.owner(Entries(200)), c.owner(Entries(250))), (Entries(100), Owner::Us, Owner::Us));
     }
 
+    /// A module reload is to be mended, an operator's value to be left, now and when we undo.
+    #[test]
+    fn what_was_found_is_ours_the_one_before_or_anothers() {
+        let mut j = Journal::new(BOOT);
+        j.intend(Setting::Max, Entries(7_680), Entries(23_000));
+        j.applied(Setting::Max, Entries(23_000));
+        let c = *j.change(Setting::Max).unwrap();
+        assert_eq!(c.owner(Entries(23_000)), Owner::Us);
+        assert_eq!(c.owner(Entries(7_680)), Owner::Before);
+        assert_eq!(c.owner(Entries(65_536)), Owner::Another);
+        assert_eq!(c.owner(Entries(0)), Owner::Another);
+        // Found as we would have it: nothing was changed, nothing is to be mended or undone.
+        j.intend(Setting::Buckets, Entries(512), Entries(512));
+        j.applied(Setting::Buckets, Entries(512));
+        assert_eq!(j.change(Setting::Buckets), None);
+    }
+
     #[test]
     fn going_back_forgets_and_an_operators_value_becomes_the_one_to_go_back_to() {
         let mut j = Journal::new(BOOT);

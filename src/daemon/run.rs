@@ -228,7 +228,6 @@ impl Daemon {
     fn table_appeared(&mut self, table: Table) {
         tell(Event::TableAppeared { max: table.max });
         self.unusable.clear();
-        self.guard.ladder.renew();
         if self.work.has_netlink()
             && self.config.ladder.contains(&Rung::Trim)
             && let Err(e) = self.work.probe(&self.root)

@@ -126,6 +126,8 @@ pub enum Refusal {
     Budget { done: u8, allowed: u8 },
     /// The last one bought too little.
     Breaker { bought: Millis, wanted: Millis },
+    /// The last one was not done: it failed, or was only to be told of.
+    NotDone,
 }
 
 impl fmt::Display for Action {
@@ -154,6 +156,7 @@ impl fmt::Display for Refusal {
         match self {
             Refusal::Budget { done, allowed } => write!(f, "{done} within the hour, {allowed} allowed"),
             Refusal::Breaker { bought, wanted } => write!(f, "the last flush bought {bought}, less than {wanted}"),
+            Refusal::NotDone => f.write_str("the last flush failed or was a dry run; not again within the hour"),
         }
     }
 }
@@ -220,7 +223,9 @@ pub struct Ladder {
     trim_pause: Millis,
     /// Since when trims have not brought the table below the high mark.
     trim_failing: Option<Millis>,
+    /// Max could not be raised, could not be put back: not tried again in this climb, in this calm.
     grow_failed: bool,
+    shrink_failed: bool,
     trimmed_at: Option<Millis>,
     /// Times in a row that the table was at the high mark again soon after a trim.
     came_back: u8,
@@ -229,6 +234,8 @@ pub struct Ladder {
     opens: Budget,
     /// The last flush, and how long the table then stayed below the high mark (until known: `None`).
     last_flush: Option<(Millis, Option<Millis>)>,
+    /// When a flush could not be done. It is not tried again at every look, whatever `flush_gain` says.
+    flush_failed: Option<Millis>,
     /// Refusals met in this climb, of flush and open; `true` once it has been told.
     refused: heapless::Vec<(Rung, Refusal, bool), 2>,
 }
@@ -239,9 +246,17 @@ impl Ladder {
         let marks = &s.marks;
         let occupancy = e.table.occupancy();
         match e.verdict {
-            Verdict::Blind | Verdict::Misreported => return None,
+            // What comes back may be another table, of a module loaded anew.
+            Verdict::Blind => {
+                self.renew();
+                return None;
+            }
+            Verdict::Misreported => {
+                self.end_climb();
+                return None;
+            }
             Verdict::Calm => return self.rest(now, e, s, means),
-            Verdict::Filling | Verdict::Saturated => {}
+            Verdict::Filling | Verdict::Saturated => self.shrink_failed = false,
         }
         if occupancy >= marks.high
             && let Some((at, bought @ None)) = &mut self.last_flush
@@ -282,14 +297,14 @@ impl Ladder {
                 }
                 Rung::Flush if saturated && before_had_its_time => match self.may_flush(now, s) {
                     Ok(()) => return Some(Decision { action: Action::Flush, reason: full }),
-                    Err(why) => self.refuse(Rung::Flush, why),
+                    Err(why) => self.refuse(Rung::Flush, why, false),
                 },
                 Rung::Open if saturated && before_had_its_time && means.can_open => {
                     match self.opens.check(now, s.opens_per_hour) {
                         Ok(()) => {
                             return Some(Decision { action: Action::Open { scope: s.open_scope }, reason: full });
                         }
-                        Err(why) => self.refuse(Rung::Open, why),
+                        Err(why) => self.refuse(Rung::Open, why, false),
                     }
                 }
                 Rung::Stateless if saturated && before_had_its_time && means.can_stateless => {
@@ -305,20 +320,26 @@ impl Ladder {
         None
     }
 
+    /// The load is gone: what trims did not do counts for no later climb.
+    fn end_climb(&mut self) {
+        self.trim_failing = None;
+        self.trim_pause = Millis(0);
+        self.refused.clear();
+    }
+
     /// In calm: the climb starts anew next time, and max goes back.
     fn rest(&mut self, now: Millis, e: &Evidence, s: &Settings, means: &Means) -> Option<Decision> {
         let lasted = now.since(e.since);
-        self.trim_failing = None;
-        self.trim_pause = Millis(0);
-        self.came_back = 0;
-        self.refused.clear();
+        self.end_climb();
+        // Not at once: in an attack that trims hold, calm comes several times a second.
+        self.grow_failed &= lasted < GROWN_REST;
         if lasted >= s.flush_gain
             && self.last_flush.is_some_and(|(at, bought)| bought.is_some() && now.since(at) >= HOUR)
         {
             self.last_flush = None;
         }
         let to = means.grown_from?;
-        if lasted >= GROWN_REST && e.table.count <= to.part(s.marks.low) {
+        if lasted >= GROWN_REST && !self.shrink_failed && e.table.count <= to.part(s.marks.low) {
             let reason = Reason::Calm { lasted, after: GROWN_REST };
             return Some(Decision { action: Action::Shrink { to }, reason });
         }
@@ -328,6 +349,9 @@ impl Ladder {
     /// Budget and breaker: may the table be flushed now?
     pub fn may_flush(&self, now: Millis, s: &Settings) -> Result<(), Refusal> {
         self.flushes.check(now, s.flushes_per_hour)?;
+        if self.flush_failed.is_some_and(|at| now.since(at) < HOUR) {
+            return Err(Refusal::NotDone);
+        }
         match self.last_flush {
             Some((at, Some(bought))) if bought < s.flush_gain && now.since(at) < HOUR => {
                 Err(Refusal::Breaker { bought, wanted: s.flush_gain })
@@ -336,10 +360,10 @@ impl Ladder {
         }
     }
 
-    fn refuse(&mut self, rung: Rung, why: Refusal) {
+    fn refuse(&mut self, rung: Rung, why: Refusal, told: bool) {
         if !self.refused.iter().any(|(known, ..)| *known == rung) {
             // Never full: two rungs have a budget.
-            let _ = self.refused.push((rung, why, false));
+            let _ = self.refused.push((rung, why, told));
         }
     }
 
@@ -355,12 +379,12 @@ impl Ladder {
         let max = e.table.max;
         match o.action {
             Action::Grow { .. } => self.grow_failed = !o.done,
-            Action::Shrink { .. } => {}
+            Action::Shrink { .. } => self.shrink_failed = !o.done,
             Action::Trim | Action::Shed => {
                 if o.action == Action::Shed {
                     self.shed_not_before = now.after(SHED_PAUSE);
                 }
-                // Told from the count before: another look may have been the one that woke us.
+                // Over calms too: in an attack that trims hold, they come several times a second.
                 let soon = self.trimmed_at.is_some_and(|at| now.since(at) < COMES_BACK);
                 self.came_back = if soon { self.came_back.saturating_add(1) } else { 0 };
                 self.trimmed_at = Some(now);
@@ -386,17 +410,20 @@ impl Ladder {
                 self.last_flush = Some((now, None));
                 self.trim_failing = None;
             }
-            // A flush that could not be done is not tried again at every look.
-            Action::Flush => self.last_flush = Some((now, Some(Millis(0)))),
+            // Why, whoever tried has told.
+            Action::Flush => {
+                self.flush_failed = Some(now);
+                self.refuse(Rung::Flush, Refusal::NotDone, true);
+            }
         }
     }
 
     /// The config changed, or the module came anew: what failed may work now.
     pub fn renew(&mut self) {
-        self.grow_failed = false;
-        self.trim_failing = None;
-        self.trim_pause = Millis(0);
+        self.end_climb();
         self.trim_not_before = Millis(0);
+        (self.grow_failed, self.shrink_failed) = (false, false);
+        self.flush_failed = None;
     }
 
     /// Flushes done within the last hour.
