@@ -4,10 +4,12 @@ use crate::decide::ladder::{Action, Decision, Refusal};
 use crate::decide::trim::Steps;
 use crate::detect::{Evidence, Verdict};
 use crate::journal::Void;
+use crate::lease::{Backend, Lease, Scope};
 use crate::protocol::TopKey;
 use crate::rung::Rung;
 use crate::units::{Entries, Millis, Permille};
 use core::fmt;
+use serde::{Deserialize, Serialize};
 
 /// How loud it is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,8 +77,70 @@ pub enum Event {
     LogOverrun,
     /// The log cannot be read.
     LogUnreadable { errno: i32 },
+    /// Where emergency rules go; they are in place.
+    Backend { backend: Backend },
+    /// They are not in place.
+    BackendUnusable { backend: Backend, errno: i32 },
+    /// The firewall was loaded anew; what had run was put back.
+    RulesBack { backend: Backend },
+    /// The lifeline is as it says.
+    Lifeline(Lifeline),
+    /// New entries are capped: the heaviest first. `left_out`: those for which there was no room or no time left.
+    Shed { first: Lease, count: u32, left_out: u32, again: bool },
+    /// These have been capped for as long as the config allows.
+    ShedSpent { count: u32, total: Millis },
+    /// A lease could not be given, or is not there.
+    LeaseFailed { lease: Lease, errno: i32 },
+    /// The firewall is open this far. `impossible`: what that does not help.
+    Opened { scope: Scope, total: Millis, asked: bool, impossible: &'static str },
+    /// It is still open.
+    StillOpen { scope: Scope, left: Millis },
+    /// It could not be opened.
+    NotOpened { scope: Scope, errno: i32 },
+    /// It is closed again.
+    Closed { scope: Scope, lasted: Millis, because: &'static str },
     /// The incident is over.
     IncidentOver { number: u32, lasted: Millis, refused: u32, evicted: u32 },
+}
+
+/// How it stands with the lifeline: the LAN's way to the router past a full table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Lifeline {
+    /// Switched off, or there are no rules for it.
+    #[default]
+    Off,
+    /// It holds.
+    On,
+    /// None of the interfaces in `lan` is there.
+    NoLan,
+    /// This back end has no leases.
+    NoLeases,
+    /// The firewall's own rules would not let its packets in.
+    NotAccepted,
+    /// A nat rule touches its ports.
+    Nat,
+    /// The firewall's rules cannot be read.
+    Unknown,
+    /// The kernel refused.
+    Failed {
+        /// Its error.
+        errno: i32,
+    },
+}
+
+impl fmt::Display for Lifeline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Lifeline::Off => "off",
+            Lifeline::On => "on",
+            Lifeline::NoLan => "off: no interface named in main.lan is there",
+            Lifeline::NoLeases => "off: this back end has no leases",
+            Lifeline::NotAccepted => "off: the firewall would not let untracked packets from the LAN in",
+            Lifeline::Nat => "off: a nat rule touches its ports",
+            Lifeline::Unknown => "off: the firewall's rules cannot be read",
+            Lifeline::Failed { errno } => return write!(f, "off: the kernel refused (errno {errno})"),
+        })
+    }
 }
 
 /// Why a rung cannot be used.
@@ -103,6 +167,16 @@ impl Event {
                 Verdict::Calm => Level::Info,
             },
             Event::Flushed { .. } | Event::Refused { .. } | Event::Skipped { .. } => Level::Warn,
+            Event::Opened { .. }
+            | Event::StillOpen { .. }
+            | Event::NotOpened { .. }
+            | Event::BackendUnusable { .. }
+            | Event::LeaseFailed { .. }
+            | Event::ShedSpent { .. }
+            | Event::Lifeline(Lifeline::NotAccepted | Lifeline::Nat | Lifeline::Unknown | Lifeline::Failed { .. }) => {
+                Level::Warn
+            }
+            Event::Shed { again: true, .. } => Level::Debug,
             Event::NotWritten { .. }
             | Event::LogUnreadable { .. }
             | Event::TableVanished
@@ -213,6 +287,34 @@ impl fmt::Display for Event {
             Event::LogOverrun => f.write_str("/dev/kmsg: fell behind, some lines were lost; the counters were not"),
             Event::LogUnreadable { errno } => {
                 write!(f, "/dev/kmsg cannot be read (errno {errno}); going by the counters alone")
+            }
+            Event::Backend { backend } => write!(f, "emergency rules are in place, by {}", backend.name()),
+            Event::BackendUnusable { backend: Backend::Fw4, .. } => {
+                f.write_str("fw4 has not loaded our rules: run `fw4 reload`; no shed, open or lifeline until then")
+            }
+            Event::BackendUnusable { backend, errno } => {
+                write!(f, "no emergency rules by {} (errno {errno}): no shed, open or lifeline", backend.name())
+            }
+            Event::RulesBack { backend } => {
+                write!(f, "{}: the rules were loaded anew, leases are back", backend.name())
+            }
+            Event::Lifeline(lifeline) => write!(f, "lifeline {lifeline}"),
+            Event::Shed { first, count, left_out, .. } => {
+                write!(f, "shed: {count} capped, first {first}")?;
+                if *left_out > 0 { write!(f, "; {left_out} more could not be") } else { Ok(()) }
+            }
+            Event::ShedSpent { count, total } => write!(f, "shed: {count} had their {total}; not capped any longer"),
+            Event::LeaseFailed { lease, errno } => write!(f, "no lease for {lease} (errno {errno})"),
+            Event::Opened { scope, total, asked, impossible } => {
+                let who = if *asked { ", as asked" } else { "" };
+                write!(f, "the firewall is open ({}) for {total} at most{who}; {impossible}", scope.name())
+            }
+            Event::StillOpen { scope, left } => {
+                write!(f, "the firewall is still open ({}), for {left} at most", scope.name())
+            }
+            Event::NotOpened { scope, errno } => write!(f, "not opened ({}): errno {errno}", scope.name()),
+            Event::Closed { scope, lasted, because } => {
+                write!(f, "closed ({}) after {lasted}: {because}", scope.name())
             }
             Event::IncidentOver { number, lasted, refused, evicted } => {
                 write!(f, "incident {number} over after {lasted}: {refused} packets refused, {evicted} entries evicted")

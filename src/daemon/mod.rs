@@ -4,6 +4,7 @@
 //! run.rs     the loop: poll, look, turn, act; the only reader of the clock
 //! job.rs     a pass under way, in slices; answer.rs: what a request leads to
 //! act.rs     an action becomes a write or a pass, and its outcome an observation
+//! emergency.rs leases: given, renewed, taken back
 //! work.rs    passes over the table, with all their buffers
 //! system.rs  sizing and settings, by way of the journal (statefile.rs)
 //! control.rs the socket that the CLI speaks to
@@ -15,6 +16,7 @@
 pub mod act;
 pub mod answer;
 pub mod control;
+pub mod emergency;
 pub mod firewall;
 pub mod job;
 pub mod kernel;

@@ -1,7 +1,7 @@
 //! The machine and the settings of its table: what is read for sizing, and what is written, by way of the journal.
 
 use super::kernel::counters::Counters;
-use super::root::{ARCH, BOARD_NAME, BUCKETS, MAX, MEMINFO, Names, PIECE, Root, SLABINFO};
+use super::root::{ARCH, BOARD_NAME, BUCKETS, LIBERAL, MAX, MEMINFO, Names, PIECE, Root, SLABINFO};
 use super::statefile::StateFile;
 use ctwarden::event::Event;
 use ctwarden::journal::{Journal, Owner, Setting};
@@ -73,6 +73,7 @@ pub const fn names(setting: Setting) -> Names {
     match setting {
         Setting::Max => MAX,
         Setting::Buckets => BUCKETS,
+        Setting::Liberal => LIBERAL,
     }
 }
 
@@ -113,7 +114,14 @@ pub fn put_back_all(root: &Root, state: &StateFile, journal: &mut Journal, repor
     let _ = state.save(journal);
 }
 
-fn put_back(root: &Root, state: &StateFile, journal: &mut Journal, setting: Setting, report: &mut dyn FnMut(Event)) {
+/// Puts one setting back, if it is still ours.
+pub fn put_back(
+    root: &Root,
+    state: &StateFile,
+    journal: &mut Journal,
+    setting: Setting,
+    report: &mut dyn FnMut(Event),
+) {
     let Some(change) = journal.change(setting).copied() else { return };
     let name = setting.name();
     let Some(found) = value(root, setting) else {

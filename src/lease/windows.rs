@@ -55,6 +55,11 @@ pub enum Due {
 }
 
 impl Windows {
+    /// None runs.
+    pub const fn new() -> Self {
+        Self { sheds: heapless::Vec::new(), opening: None }
+    }
+
     /// Of the leases that are called for, those that may be given now: what has had `total` at a stretch is left out, and
     /// so is what there is no room for. With them, how many were spent.
     pub fn to_shed(&mut self, now: Millis, wanted: &[Lease], total: Millis) -> (heapless::Vec<Lease, SHEDS>, usize) {

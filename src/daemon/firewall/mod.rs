@@ -16,6 +16,7 @@ mod snapshot;
 
 use super::root::Root;
 use ctwarden::config::Config;
+use ctwarden::event::Lifeline;
 use ctwarden::lease::{Backend, Lease};
 use ctwarden::units::Millis;
 use iptables::Iptables;
@@ -90,6 +91,21 @@ impl Firewall {
                 .unwrap_or_default()
         });
         self.backend
+    }
+
+    /// This one from now on.
+    pub const fn use_backend(&mut self, backend: Backend) {
+        self.backend = backend;
+    }
+
+    /// Would the owner's own rules let the lifeline's packets in?
+    pub fn lifeline_fits(&mut self, _root: &Root, _config: &Config) -> Lifeline {
+        Lifeline::On
+    }
+
+    /// No nat rule touches port 53.
+    pub fn dns_fits(&mut self) -> bool {
+        false
     }
 
     /// Puts rules and empty sets in place. May start programs and wait for them.
