@@ -124,7 +124,7 @@ pub(super) static OPTIONS: [Row; COUNT_OF_OPTIONS] = {
         row(Main, "backend", Text("auto, fw4, nft, iptables, snapshot, script or none", backend)),
         row(Main, "lifeline", switch(|d, v| d.config.lifeline = v != 0)),
         row(Main, "lifeline_dns", switch(|d, v| d.config.lifeline_dns = v != 0)),
-        row(Main, "lan", List("up to 4 interfaces, each a name of up to 15 bytes", |d| d.lan.clear(), interface)),
+        row(Main, "lan", List("up to 4 interfaces, each of up to 15 bytes", |d| d.lan.clear(), interface)),
         row(
             Main,
             "ports",

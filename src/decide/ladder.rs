@@ -285,7 +285,8 @@ impl Ladder {
                         return Some(Decision { action: Action::Grow { to }, reason: high });
                     }
                 }
-                Rung::Trim | Rung::Shed if may_trim || may_shed && *rung == Rung::Shed => {
+                // One pass, at the first of their places: shed is what trim becomes when it has to come back too often.
+                Rung::Trim | Rung::Shed if may_trim || may_shed => {
                     if now >= self.trim_not_before && !flush_is_due {
                         let shed = may_shed
                             && now >= self.shed_not_before
