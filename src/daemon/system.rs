@@ -97,6 +97,7 @@ pub fn set(
         state.save(journal)?;
     }
     let written = root.write_number(names(setting), to.0);
+    crate::crash::step();
     let now = value(root, setting).unwrap_or(found);
     journal.applied(setting, now);
     if let Some(state) = state {

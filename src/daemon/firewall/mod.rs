@@ -110,7 +110,9 @@ impl Firewall {
 
     /// Puts rules and empty sets in place. May start programs and wait for them.
     pub fn install(&mut self, root: &Root, config: &Config) -> Result<(), Errno> {
-        dispatch!(self, install(root, config), Ok(()))
+        let done = dispatch!(self, install(root, config), Ok(()));
+        crate::crash::step();
+        done
     }
 
     /// Has somebody reloaded the firewall? One short exchange with the kernel when nothing has changed.
@@ -120,12 +122,16 @@ impl Firewall {
 
     /// Gives leases for `term`, anew or once more. All of them or none.
     pub fn grant(&mut self, root: &Root, leases: &[Lease], term: Millis) -> Result<(), Errno> {
-        dispatch!(self, grant(root, leases, term), Err(Errno::EOPNOTSUPP))
+        let done = dispatch!(self, grant(root, leases, term), Err(Errno::EOPNOTSUPP));
+        crate::crash::step();
+        done
     }
 
     /// Ends leases before their time. One that is not there is no error.
     pub fn revoke(&mut self, root: &Root, leases: &[Lease]) -> Result<(), Errno> {
-        dispatch!(self, revoke(root, leases), Ok(()))
+        let done = dispatch!(self, revoke(root, leases), Ok(()));
+        crate::crash::step();
+        done
     }
 
     /// What the kernel says is left of a lease; `None`: it is not there.
@@ -135,6 +141,8 @@ impl Firewall {
 
     /// Takes everything of ours out again, leases included.
     pub fn remove(&mut self, root: &Root) -> Result<(), Errno> {
-        dispatch!(self, remove(root), Ok(()))
+        let done = dispatch!(self, remove(root), Ok(()));
+        crate::crash::step();
+        done
     }
 }
