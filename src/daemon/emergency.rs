@@ -79,7 +79,9 @@ pub fn lan(config: &Config) -> heapless::Vec<u32, LANS> {
 /// The router's ports on these interfaces.
 fn ports(config: &Config, interfaces: &[u32], dns: bool, dhcp: bool, leases: &mut Leases) {
     for interface in interfaces.iter().copied() {
-        let mut add = |protocol, port| drop(leases.push(Lease::Router { interface, protocol, port }));
+        let mut add = |protocol, port| {
+            let _ = leases.push(Lease::Router { interface, protocol, port });
+        };
         config.ports.iter().for_each(|port| add(TCP, *port));
         if dhcp {
             DHCP.into_iter().for_each(|port| add(UDP, port));
@@ -96,10 +98,10 @@ fn leases_of(scope: Scope, config: &Config) -> Leases {
     let mut leases = Leases::new();
     let lan = lan(config);
     if scope >= Scope::Lan {
-        lan.iter().for_each(|interface| drop(leases.push(Lease::Lan { interface: *interface })));
+        leases.extend(lan.iter().map(|interface| Lease::Lan { interface: *interface }));
     }
     if scope == Scope::All {
-        [false, true].into_iter().for_each(|ipv6| drop(leases.push(Lease::All { ipv6 })));
+        leases.extend([false, true].map(|ipv6| Lease::All { ipv6 }));
     }
     ports(config, &lan, false, true, &mut leases);
     if scope == Scope::All {
@@ -306,7 +308,6 @@ impl Daemon {
 
     /// Has the firewall been loaded anew? Then what ran is put back with the time that it had left.
     pub(super) fn recheck_firewall(&mut self) {
-        let now = self.now();
         if self.emergency.firewall.backend() == Backend::None {
             return;
         }

@@ -69,7 +69,9 @@ impl Windows {
         for lease in wanted {
             match self.sheds.iter().find(|s| s.lease == *lease) {
                 Some(s) if now.since(s.since) >= total => spent += 1,
-                Some(_) => drop(given.push(*lease)),
+                Some(_) => {
+                    let _ = given.push(*lease);
+                }
                 None if room > 0 => {
                     room -= 1;
                     let _ = given.push(*lease);
@@ -86,7 +88,9 @@ impl Windows {
         for lease in leases {
             match self.sheds.iter_mut().find(|s| s.lease == *lease) {
                 Some(s) => s.ends = ends,
-                None => drop(self.sheds.push(Shed { lease: *lease, since: now, ends })),
+                None => {
+                    let _ = self.sheds.push(Shed { lease: *lease, since: now, ends });
+                }
             }
         }
     }
