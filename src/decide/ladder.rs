@@ -196,15 +196,14 @@ impl Ladder {
             Verdict::Calm => return self.rest(now, e, s, means),
             Verdict::Filling | Verdict::Saturated => self.shrink_failed = false,
         }
-        if occupancy >= marks.high
-            && let Some((at, bought @ None)) = &mut self.last_flush
-        {
-            *bought = Some(now.since(*at));
-        }
-        if occupancy < marks.high {
+        if occupancy < e.relief_from(marks) {
             return None;
         }
-        let high = Reason::High { occupancy, high: marks.high };
+        if let Some((at, bought @ None)) = &mut self.last_flush {
+            *bought = Some(now.since(*at));
+        }
+        let full = Reason::Full { lasted: e.full_for, hold: marks.hold };
+        let high = if occupancy < marks.high { full } else { Reason::High { occupancy, high: marks.high } };
         // What was tried and did not help must have had its time before the next rung.
         let mut before_had_its_time = true;
         for rung in &s.ladder {
@@ -215,27 +214,21 @@ impl Ladder {
                     }
                 }
                 Rung::Trim if means.can_trim => {
-                    if now >= self.trim_not_before {
-                        // Due again, though it may be failing: an ever-repeated flush is worse than a trim in vain.
-                        let flush_is_due = self.trim_failing.is_some_and(|since| now.since(since) >= marks.hold)
-                            && e.verdict == Verdict::Saturated
-                            && s.ladder.contains(&Rung::Flush)
-                            && self.may_flush(now, s).is_ok();
-                        if !flush_is_due {
-                            return Some(Decision { action: Action::Trim, reason: high });
-                        }
-                    }
                     before_had_its_time = self.trim_failing.is_some_and(|since| now.since(since) >= marks.hold);
+                    // Due again, though it may be failing: an ever-repeated flush is worse than a trim in vain.
+                    let flush_is_due = before_had_its_time
+                        && e.verdict == Verdict::Saturated
+                        && s.ladder.contains(&Rung::Flush)
+                        && self.flush_is_allowed(now, s);
+                    if now >= self.trim_not_before && !flush_is_due {
+                        return Some(Decision { action: Action::Trim, reason: high });
+                    }
                 }
-                Rung::Flush if e.verdict == Verdict::Saturated && before_had_its_time => match self.may_flush(now, s) {
-                    Ok(()) => {
-                        let reason = Reason::Full { lasted: e.full_for, hold: marks.hold };
-                        return Some(Decision { action: Action::Flush, reason });
+                Rung::Flush if e.verdict == Verdict::Saturated && before_had_its_time => {
+                    if self.flush_is_allowed(now, s) {
+                        return Some(Decision { action: Action::Flush, reason: full });
                     }
-                    Err(why) => {
-                        self.refused.get_or_insert((why, false));
-                    }
-                },
+                }
                 // Rungs of a later version, or without their means here, are passed over.
                 Rung::Trim | Rung::Flush | Rung::Shed | Rung::Open => {}
             }
@@ -269,6 +262,15 @@ impl Ladder {
         None
     }
 
+    /// Whether it may be flushed now. If not, why is told once in a climb.
+    fn flush_is_allowed(&mut self, now: Millis, s: &Settings) -> bool {
+        let allowed = self.may_flush(now, s);
+        if let Err(why) = allowed {
+            self.refused.get_or_insert((why, false));
+        }
+        allowed.is_ok()
+    }
+
     /// Budget and breaker: may the table be flushed now?
     pub fn may_flush(&self, now: Millis, s: &Settings) -> Result<(), Refusal> {
         let done = self.flushes.iter().filter(|at| now.since(**at) < HOUR).count() as u8;
@@ -300,7 +302,7 @@ impl Ladder {
             Action::Shrink { .. } => self.shrink_failed = !o.done,
             Action::Trim => {
                 let gained = o.before.less(o.after);
-                if o.after < max.part(marks.high) {
+                if o.after < max.part(e.relief_from(marks)) {
                     self.trim_failing = None;
                 } else {
                     self.trim_failing.get_or_insert(now);
