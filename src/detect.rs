@@ -69,6 +69,16 @@ impl Table {
     }
 }
 
+impl fmt::Display for Table {
+    /// `1740 of 2048 entries (84.9 %)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.max.0 {
+            0 => write!(f, "{} entries, no limit", self.count),
+            _ => write!(f, "{} of {} entries ({})", self.count, self.max, self.occupancy()),
+        }
+    }
+}
+
 /// All that one look brought in.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Look {
@@ -128,6 +138,13 @@ pub struct Evidence {
     pub fill_rate: u32,
     /// How long packets have been refused with a full table; 0 if they are not.
     pub full_for: Millis,
+}
+
+impl Evidence {
+    /// From this occupancy on relief is called for: the high mark. Refused packets call for it wherever that mark is.
+    pub fn relief_from(&self, marks: &Marks) -> Permille {
+        if self.full_for.0 > 0 { marks.high.min(FULL) } else { marks.high }
+    }
 }
 
 /// Turns looks into a verdict. Fed with every look, so that its windows stay true.

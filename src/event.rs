@@ -209,15 +209,12 @@ impl fmt::Display for Obstacle {
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            // What was read last is not what is.
+            Event::Verdict { from, evidence: Evidence { verdict: Verdict::Blind, .. } } => {
+                write!(f, "{from} -> blind: count or max cannot be read")
+            }
             Event::Verdict { from, evidence: e } => {
-                write!(
-                    f,
-                    "{from} -> {}: {} of {} entries ({})",
-                    e.verdict,
-                    e.table.count,
-                    e.table.max,
-                    e.table.occupancy()
-                )?;
+                write!(f, "{from} -> {}: {}", e.verdict, e.table)?;
                 if e.refused > 0 {
                     write!(f, ", {} packets refused", e.refused)?;
                 }
@@ -262,14 +259,7 @@ impl fmt::Display for Event {
             },
             Event::Reloaded => f.write_str("config reloaded"),
             Event::Status { evidence: e } => {
-                write!(
-                    f,
-                    "status: {}, {} of {} entries ({})",
-                    e.verdict,
-                    e.table.count,
-                    e.table.max,
-                    e.table.occupancy()
-                )
+                write!(f, "status: {}, {}", e.verdict, e.table)
             }
             Event::LeftAlone { name, ours, found } => {
                 write!(f, "{name} is {found}, not our {ours}: somebody changed it, left alone")

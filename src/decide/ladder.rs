@@ -172,7 +172,8 @@ const GAIN_LEAST: Permille = Permille(10);
 const HOUR: Millis = Millis(3_600_000);
 /// Times remembered of a budget, and so the most that `flushes_per_hour` can be. Full: the oldest goes.
 pub const FLUSHES_REMEMBERED: usize = 16;
-/// A table that is at the high mark again so soon after a trim is being filled as fast as it is trimmed.
+/// A table that is at the high mark again so soon after a trim is being filled as fast as it is trimmed, or the trim was in
+/// vain.
 const COMES_BACK: Millis = Millis(3_000);
 /// So many times in a row, and whoever fills it is capped: fewer may be a burst.
 const COMES_BACK_TIMES: u8 = 3;
@@ -258,24 +259,17 @@ impl Ladder {
             Verdict::Calm => return self.rest(now, e, s, means),
             Verdict::Filling | Verdict::Saturated => self.shrink_failed = false,
         }
-        if occupancy >= marks.high
-            && let Some((at, bought @ None)) = &mut self.last_flush
-        {
-            *bought = Some(now.since(*at));
-        }
-        if occupancy < marks.high {
+        if occupancy < e.relief_from(marks) {
             return None;
         }
-        let high = Reason::High { occupancy, high: marks.high };
+        if let Some((at, bought @ None)) = &mut self.last_flush {
+            *bought = Some(now.since(*at));
+        }
         let full = Reason::Full { lasted: e.full_for, hold: marks.hold };
+        let high = if occupancy < marks.high { full } else { Reason::High { occupancy, high: marks.high } };
         let saturated = e.verdict == Verdict::Saturated;
         let may_trim = means.can_trim && s.ladder.contains(&Rung::Trim);
         let may_shed = means.can_shed && s.ladder.contains(&Rung::Shed);
-        // Due again, though it may be failing: an ever-repeated flush is worse than a trim in vain.
-        let flush_is_due = saturated
-            && self.trim_failing.is_some_and(|since| now.since(since) >= marks.hold)
-            && s.ladder.contains(&Rung::Flush)
-            && self.may_flush(now, s).is_ok();
         // What was tried and did not help must have had its time before the next rung.
         let mut before_had_its_time = true;
         for rung in &s.ladder {
@@ -287,6 +281,12 @@ impl Ladder {
                 }
                 // One pass, at the first of their places: shed is what trim becomes when it has to come back too often.
                 Rung::Trim | Rung::Shed if may_trim || may_shed => {
+                    before_had_its_time = self.trim_failing.is_some_and(|since| now.since(since) >= marks.hold);
+                    // Due again, though it may be failing: an ever-repeated flush is worse than a trim in vain.
+                    let flush_is_due = before_had_its_time
+                        && e.verdict == Verdict::Saturated
+                        && s.ladder.contains(&Rung::Flush)
+                        && self.flush_is_allowed(now, s);
                     if now >= self.trim_not_before && !flush_is_due {
                         let shed = may_shed
                             && now >= self.shed_not_before
@@ -294,12 +294,12 @@ impl Ladder {
                         let action = if shed || !may_trim { Action::Shed } else { Action::Trim };
                         return Some(Decision { action, reason: high });
                     }
-                    before_had_its_time = self.trim_failing.is_some_and(|since| now.since(since) >= marks.hold);
                 }
-                Rung::Flush if saturated && before_had_its_time => match self.may_flush(now, s) {
-                    Ok(()) => return Some(Decision { action: Action::Flush, reason: full }),
-                    Err(why) => self.refuse(Rung::Flush, why, false),
-                },
+                Rung::Flush if saturated && before_had_its_time => {
+                    if self.flush_is_allowed(now, s) {
+                        return Some(Decision { action: Action::Flush, reason: full });
+                    }
+                }
                 Rung::Open if saturated && before_had_its_time && means.can_open => {
                     match self.opens.check(now, s.opens_per_hour) {
                         Ok(()) => {
@@ -347,6 +347,15 @@ impl Ladder {
         None
     }
 
+    /// Whether it may be flushed now. If not, why is told once in a climb.
+    fn flush_is_allowed(&mut self, now: Millis, s: &Settings) -> bool {
+        let allowed = self.may_flush(now, s);
+        if let Err(why) = allowed {
+            self.refuse(Rung::Flush, why, false);
+        }
+        allowed.is_ok()
+    }
+
     /// Budget and breaker: may the table be flushed now?
     pub fn may_flush(&self, now: Millis, s: &Settings) -> Result<(), Refusal> {
         self.flushes.check(now, s.flushes_per_hour)?;
@@ -390,7 +399,7 @@ impl Ladder {
                 self.came_back = if soon { self.came_back.saturating_add(1) } else { 0 };
                 self.trimmed_at = Some(now);
                 let gained = o.before.less(o.after);
-                if o.after < max.part(marks.high) {
+                if o.after < max.part(e.relief_from(marks)) {
                     self.trim_failing = None;
                 } else {
                     self.trim_failing.get_or_insert(now);
