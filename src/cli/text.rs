@@ -16,12 +16,14 @@ pub const MOST: usize = 16 * 1024;
 /// What is printed as one, or goes to whoever asked the daemon.
 struct Output {
     text: heapless::String<MOST>,
-    /// `Some`: nothing is printed, all is kept for an asker, in colour or not.
-    kept: Option<bool>,
+    /// Nothing is printed, all is kept for an asker ...
+    keeping: bool,
+    /// ... in colour or not. (An `Option` of it would not be all zeros, and the whole would stand in flash.)
+    colour: bool,
 }
 
 /// Not on the stack: MIPS takes three instructions instead of one for every access to a frame of 32 KiB and more.
-static OUTPUT: Mutex<Output> = Mutex::new(Output { text: heapless::String::new(), kept: None });
+static OUTPUT: Mutex<Output> = Mutex::new(Output { text: heapless::String::new(), keeping: false, colour: false });
 
 fn output() -> MutexGuard<'static, Output> {
     OUTPUT.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
@@ -31,22 +33,22 @@ fn output() -> MutexGuard<'static, Output> {
 pub fn keep(colour: bool, show: &dyn Fn() -> Exit, to: &mut dyn FnMut(Exit, &str)) {
     let mut kept = output();
     kept.text.clear();
-    kept.kept = Some(colour);
+    (kept.keeping, kept.colour) = (true, colour);
     drop(kept);
     let exit = show();
     let mut kept = output();
-    kept.kept = None;
+    kept.keeping = false;
     to(exit, &kept.text);
 }
 
 /// Prints what `fill` writes in one write.
 pub fn print_whole(fill: &mut dyn FnMut(&mut dyn fmt::Write)) {
     let mut whole = output();
-    if whole.kept.is_none() {
+    if !whole.keeping {
         whole.text.clear();
     }
     fill(&mut whole.text);
-    if whole.kept.is_none() {
+    if !whole.keeping {
         write_all(out(), whole.text.as_bytes());
     }
 }
@@ -61,10 +63,11 @@ fn line(to: impl AsFd, before: &str, text: fmt::Arguments<'_>) {
     }
     let _ = line.push('\n');
     let mut whole = output();
-    match whole.kept {
+    if whole.keeping {
         // What does not fit is left out: nothing that is asked for is as long.
-        Some(_) => drop(whole.text.push_str(&line)),
-        None => write_all(to, line.as_bytes()),
+        let _ = whole.text.push_str(&line);
+    } else {
+        write_all(to, line.as_bytes());
     }
 }
 
@@ -109,7 +112,8 @@ pub struct Paint(bool);
 
 impl Paint {
     pub fn new() -> Self {
-        Self(output().kept.unwrap_or_else(is_terminal))
+        let output = output();
+        Self(if output.keeping { output.colour } else { is_terminal() })
     }
     pub fn red(self) -> &'static str {
         if self.0 { "\x1b[31;1m" } else { "" }
