@@ -61,7 +61,7 @@ pub enum Event {
     /// A value is not the one written: somebody else's now.
     LeftAlone { name: &'static str, ours: Entries, found: Entries },
     /// A setting could not be written.
-    NotWritten { name: &'static str, errno: i32 },
+    NotWritten { name: &'static str, why: Obstacle },
     /// A value was put back.
     PutBack { name: &'static str, to: Entries },
     /// The value fell back to what it was before us (a module reload): it is written again.
@@ -148,6 +148,8 @@ impl fmt::Display for Lifeline {
 pub enum Obstacle {
     /// The sysctl is read-only: another network namespace's business.
     ReadOnlySysctl { errno: i32 },
+    /// The journal cannot be written, so there would be no way back.
+    NoJournal { errno: i32 },
     /// No ctnetlink in the kernel.
     NoCtnetlink,
     /// The kernel refused for lack of permission.
@@ -195,8 +197,11 @@ impl fmt::Display for Obstacle {
             Obstacle::ReadOnlySysctl { errno } => {
                 write!(
                     f,
-                    "nf_conntrack_max cannot be written here (errno {errno}); only the initial network namespace may"
+                    "the limits cannot be written here (errno {errno}); only root in the initial network namespace may"
                 )
+            }
+            Obstacle::NoJournal { errno } => {
+                write!(f, "the journal cannot be written (errno {errno}), so there would be no way back")
             }
             Obstacle::NoCtnetlink => f.write_str("the kernel has no ctnetlink; install kmod-nf-conntrack-netlink"),
             Obstacle::NotPermitted => f.write_str("not permitted; it takes CAP_NET_ADMIN (run as root)"),
@@ -227,17 +232,19 @@ impl fmt::Display for Event {
             }
             Event::MaxSet { action, from, read_back } => write!(f, "{action}: max was {from}, is {read_back}"),
             Event::Trimmed { before, after, steps, level, took, interrupted, .. } => {
-                write!(f, "trim: {before} -> {after} entries in {took} (")?;
+                write!(f, "trim: {before} -> {after} entries in {took}")?;
                 let names = ["closing", "above level", "stale", "young", "quiet"];
-                let mut first = true;
+                let mut mark = " (";
                 for (n, name) in steps.iter().zip(names).filter(|(n, _)| **n > 0) {
-                    write!(f, "{}{n} {name}", if first { "" } else { ", " })?;
-                    first = false;
+                    write!(f, "{mark}{n} {name}")?;
+                    mark = ", ";
                 }
-                if first {
-                    f.write_str("nothing could go")?;
+                // One asked for by source or kind takes no steps.
+                match mark {
+                    ", " => f.write_str(")")?,
+                    _ if after >= before => f.write_str(" (nothing could go)")?,
+                    _ => {}
                 }
-                f.write_str(")")?;
                 if let Some(level) = level {
                     write!(f, ", level {level}")?;
                 }
@@ -263,9 +270,7 @@ impl fmt::Display for Event {
             Event::LeftAlone { name, ours, found } => {
                 write!(f, "{name} is {found}, not our {ours}: somebody changed it, left alone")
             }
-            Event::NotWritten { name, errno } => {
-                write!(f, "{name} cannot be written (errno {errno}); only root in the initial network namespace may")
-            }
+            Event::NotWritten { name, why } => write!(f, "{name} stays as it is: {why}"),
             Event::PutBack { name, to } => write!(f, "{name} put back to {to}"),
             Event::FellBack { name, found } => {
                 write!(f, "{name} fell back to {found}, as a module reload does; setting it again")

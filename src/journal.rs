@@ -165,6 +165,9 @@ impl Journal {
     /// It is somebody else's now.
     pub fn forget(&mut self, setting: Setting) {
         *self.slot(setting) = None;
+        if setting == Setting::Max {
+            self.sized = None;
+        }
     }
 
     /// Nothing is changed.

@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::daemon::root::PATH_MOST;
 use ctwarden::lease::Scope;
 use ctwarden::protocol::{By, Only, ROWS_MOST};
 use std::fmt;
@@ -82,6 +83,9 @@ impl fmt::Display for Fault {
 fn fault(argument: &str, what: &'static str) -> Fault {
     Fault { argument: argument.to_owned(), what }
 }
+
+/// The state folder leaves room for the names of the files in it.
+const VALUE_MOST: usize = PATH_MOST - "/journal.new".len();
 
 /// What an option does with its value, which is empty where it takes none.
 type Set = fn(&mut Arguments, &str) -> Option<()>;
@@ -220,6 +224,10 @@ pub fn parse() -> Result<Parsed, Fault> {
         }
         if files > 1 {
             return Err(fault(&value, "one argument too many"));
+        }
+        // Paths have a fixed room, and a cut one would be another file. No other value is as long.
+        if value.len() > VALUE_MOST {
+            return Err(fault(found.name, "too long"));
         }
         if (found.set)(&mut arguments, &value).is_none() {
             return Err(Fault { argument: format!("{} '{value}': wants {}", found.name, found.value), what: "" });

@@ -5,7 +5,7 @@ use ctwarden::protocol::{Answer, Ask, LENGTH, REPLY_MOST, REQUEST_MOST, Reply, R
 use ctwarden::units::Millis;
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, send};
-use nix::sys::stat::{Mode, umask};
+use nix::sys::stat::{Mode, SFlag, lstat, umask};
 use nix::unistd::{read, unlink};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -41,9 +41,12 @@ struct Peer {
 pub struct Asker(usize);
 
 impl Control {
-    /// Listens at `path`, mode 0600. A socket left over by a daemon that is gone is replaced.
+    /// Listens at `path`, mode 0600. A socket left over by a daemon that is gone is replaced; EADDRINUSE: it is answered,
+    /// or is something else.
     pub fn open(path: &str) -> io::Result<Self> {
-        let _ = unlink(path);
+        if is_socket(path) && UnixStream::connect(path).is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused) {
+            let _ = unlink(path);
+        }
         let old = umask(Mode::from_bits_truncate(0o177));
         let listener = UnixListener::bind(path);
         umask(old);
@@ -139,9 +142,18 @@ impl Drop for Control {
     }
 }
 
+fn is_socket(path: &str) -> bool {
+    lstat(path).is_ok_and(|s| s.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFSOCK.bits())
+}
+
 /// Asks a daemon; its reply goes to `to`. NotFound or ConnectionRefused: none is there.
 pub fn ask(path: &str, ask: &Ask, to: &mut dyn FnMut(&Reply<'_>)) -> io::Result<()> {
-    let fd = OwnedFd::from(UnixStream::connect(path)?);
+    let fd = UnixStream::connect(path).map_err(|e| match e.kind() {
+        // What is no socket refuses in the same way as one that is left over.
+        io::ErrorKind::ConnectionRefused if !is_socket(path) => Errno::EINVAL.into(),
+        _ => e,
+    })?;
+    let fd = OwnedFd::from(fd);
     let mut room = FRAME.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let bytes = frame(ask, &mut *room).unwrap_or_default();
     send(fd.as_raw_fd(), bytes, MsgFlags::MSG_NOSIGNAL)?;

@@ -353,12 +353,14 @@ impl Daemon {
     fn set_liberal(&mut self, on: bool) {
         let Self { root, state, journal, .. } = self;
         if !on {
-            return system::put_back(root, state, journal, Setting::Liberal, &mut tell);
+            system::put_back(root, journal, Setting::Liberal, &mut tell);
+            let _ = state.save(journal);
+            return;
         }
         if system::value(root, Setting::Liberal) == Some(Entries(0))
-            && let Err(e) = system::set(root, Some(state), journal, Setting::Liberal, Entries(1))
+            && let Err(why) = system::set(root, state, journal, Setting::Liberal, Entries(1))
         {
-            tell(Event::NotWritten { name: Setting::Liberal.name(), errno: e as i32 });
+            tell(Event::NotWritten { name: Setting::Liberal.name(), why });
         }
     }
 

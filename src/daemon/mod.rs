@@ -6,7 +6,8 @@
 //! act.rs     an action becomes a write or a pass, and its outcome an observation
 //! emergency.rs leases: given, renewed, taken back
 //! work.rs    passes over the table, with all their buffers
-//! system.rs  sizing and settings, by way of the journal (statefile.rs)
+//! resize.rs  the limits at start, after a reload, after drift
+//! system.rs  the machine and its settings, by way of the journal (statefile.rs)
 //! control.rs the socket that the CLI speaks to
 //! kernel/    netlink, log, counters
 //! firewall/  leases become packet rules
@@ -21,6 +22,7 @@ pub mod firewall;
 pub mod job;
 pub mod kernel;
 pub mod report;
+pub mod resize;
 pub mod root;
 pub mod run;
 pub mod signals;

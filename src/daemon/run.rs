@@ -17,7 +17,7 @@ use ctwarden::decide::ladder::{Action, Decision, Means, Outcome, Settings};
 use ctwarden::detect::{LOOK_LATEST, Look, Table, Verdict};
 use ctwarden::event::{Event, Obstacle};
 use ctwarden::guard::Guard;
-use ctwarden::journal::{Journal, Owner, Setting};
+use ctwarden::journal::{Journal, Setting};
 use ctwarden::observe::memory::EntryCost;
 use ctwarden::protocol::Request;
 use ctwarden::rung::{RUNGS, Rung};
@@ -40,6 +40,16 @@ struct Woken {
     log: bool,
     signal: bool,
     control: bool,
+}
+
+/// What a reload of the config comes to.
+#[allow(clippy::large_enum_variant)] // moved on the spot
+pub enum Reload {
+    Config(Config),
+    /// It has faults.
+    Stay,
+    /// It switches the guard off.
+    Leave,
 }
 
 pub struct Daemon {
@@ -67,6 +77,8 @@ pub struct Daemon {
     pub(super) log_readable: bool,
     pub(super) trim_told: Option<Millis>,
     pub(super) emergency: Emergency,
+    /// Until the first look: the journal is of a former run.
+    pub(super) resumed: bool,
 }
 
 impl Daemon {
@@ -96,6 +108,7 @@ impl Daemon {
             log_readable: false,
             trim_told: None,
             emergency: Emergency::new(),
+            resumed: true,
         }
     }
 
@@ -103,8 +116,8 @@ impl Daemon {
         Millis(self.started.elapsed().as_millis() as u64)
     }
 
-    /// Runs until a signal ends it. `reload` gives the config anew, or `None` if it has faults.
-    pub fn run(mut self, signals: &Signals, mut reload: impl FnMut() -> Option<Config>) {
+    /// Runs until a signal or a config that switches it off ends it. `reload` gives the config anew.
+    pub fn run(mut self, signals: &Signals, mut reload: impl FnMut() -> Reload) {
         if let Some(why) = self.state.void {
             tell(Event::JournalVoid { why });
         }
@@ -116,10 +129,12 @@ impl Daemon {
             if woken.signal {
                 signals.drain();
             }
-            if signals.take_reload()
-                && let Some(config) = reload()
-            {
-                self.renew(config);
+            if signals.take_reload() {
+                match reload() {
+                    Reload::Config(config) => self.renew(config),
+                    Reload::Stay => {}
+                    Reload::Leave => break,
+                }
             }
             if signals.take_status() {
                 self.tell_status();
@@ -194,11 +209,6 @@ impl Daemon {
             self.guard.relieving();
         }
         let decision = self.guard.turn(&look, &means, &self.settings, &mut tell);
-        if let Some(decision) = decision
-            && !matches!(self.job, Some(Job::Trim { .. }))
-        {
-            self.act(now, decision);
-        }
         let mut next = self.guard.next_look(&self.settings);
         if self.emergency.windows.opening().is_some() || self.emergency.windows.shedding(now).next().is_some() {
             // A firewall that is loaded anew takes leases with it: put back at the next look.
@@ -206,28 +216,38 @@ impl Daemon {
             next = next.min(LOOK_WITH_LEASES);
         }
         self.next_look = now.after(next);
+        if let Some(decision) = decision
+            && !matches!(self.job, Some(Job::Trim { .. }))
+        {
+            self.act(now, decision);
+        }
     }
 
     /// Reads what a look consists of: always the count; the rest when it is time, or when there is reason to.
     fn look(&mut self, now: Millis, news: News) -> Look {
         let slow = self.last_slow.is_none_or(|last| now.since(last) >= SLOW);
         let calm = self.guard.evidence().verdict == Verdict::Calm && news == News::default();
-        let table = match self.table {
+        let mut table = match self.table {
             Some(before) if calm && !slow => self.counters.table_of_max(&self.root, before.max),
             Some(_) if calm => self.counters.table(&self.root),
             _ => self.counters.table_with_buckets(&self.root),
         };
         let near = table.is_some_and(|t| t.occupancy() >= self.settings.marks.low);
         let dropped = if slow || !calm || near { self.counters.dropped(&self.root) } else { None };
-        match (self.table, table) {
+        let sized = match (self.table, table) {
             (None, Some(t)) => self.table_appeared(t),
             (Some(_), None) => {
                 tell(Event::TableVanished);
                 self.counters.forget();
+                false
             }
             (Some(_), Some(t)) if slow => self.watch_drift(t.max),
-            _ => {}
+            _ => false,
+        };
+        if sized {
+            table = self.counters.table_with_buckets(&self.root);
         }
+        self.resumed = false;
         self.table = table;
         if slow {
             self.last_slow = Some(now);
@@ -243,7 +263,8 @@ impl Daemon {
         }
     }
 
-    fn table_appeared(&mut self, table: Table) {
+    /// True: it was sized anew.
+    fn table_appeared(&mut self, table: Table) -> bool {
         tell(Event::TableAppeared { max: table.max });
         self.unusable.clear();
         if self.work.has_netlink()
@@ -253,60 +274,7 @@ impl Daemon {
             self.obstacle(Rung::Trim, e);
         }
         self.size();
-    }
-
-    /// Sizes the table: max and buckets as the machine and the config have it.
-    pub(super) fn size(&mut self) {
-        let Some(mut found) = system::found(&self.root, &mut self.counters) else { return };
-        // What is ours from before is not the system's own value.
-        for (setting, value) in [(Setting::Max, Some(&mut found.max)), (Setting::Buckets, found.buckets.as_mut())] {
-            if let (Some(change), Some(value)) = (self.journal.change(setting), value)
-                && change.owner(*value) == Owner::Us
-            {
-                *value = change.before;
-            }
-        }
-        let machine = system::machine(&self.root, None);
-        let plan = sizing::plan(&machine, &self.config.sizing, Some(&found));
-        for (setting, to) in [(Setting::Buckets, plan.buckets), (Setting::Max, plan.max)] {
-            match system::value(&self.root, setting) {
-                Some(from) if from != to && to.0 > 0 => self.set_to_size(setting, from, to),
-                _ => {}
-            }
-        }
-        self.journal.sized = Some(plan.max);
-    }
-
-    fn set_to_size(&mut self, setting: Setting, from: Entries, to: Entries) {
-        let name = setting.name();
-        if self.config.dry_run {
-            return tell(Event::WouldSize { name, from, to });
-        }
-        match system::set(&self.root, Some(&self.state), &mut self.journal, setting, to) {
-            Ok(to) if to != from => tell(Event::Sized { name, from, to }),
-            Ok(_) => {}
-            Err(e) if setting == Setting::Max => self.obstacle(Rung::Grow, e),
-            // One line is enough: max, which comes next, will meet the same.
-            Err(_) => {}
-        }
-    }
-
-    /// Our value may have fallen back (module reload), or somebody may have set another.
-    fn watch_drift(&mut self, found: Entries) {
-        let Some(change) = self.journal.change(Setting::Max).copied() else { return };
-        let name = Setting::Max.name();
-        match change.owner(found) {
-            Owner::Us => {}
-            Owner::Before => {
-                tell(Event::FellBack { name, found });
-                self.size();
-            }
-            Owner::Another => {
-                tell(Event::LeftAlone { name, ours: change.ours, found });
-                self.journal.forget(Setting::Max);
-                let _ = self.state.save(&self.journal);
-            }
-        }
+        true
     }
 
     /// What could be done about a table like this.
@@ -366,16 +334,20 @@ impl Daemon {
             }
             Action::Stateless | Action::Unload => {}
             Action::Grow { to } | Action::Shrink { to } => {
-                let done = match system::set(&self.root, Some(&self.state), &mut self.journal, Setting::Max, to) {
+                let done = match system::set(&self.root, &self.state, &mut self.journal, Setting::Max, to) {
                     Ok(read_back) => {
                         tell(Event::MaxSet { action, from: table.max, read_back });
                         read_back == to
                     }
-                    Err(e) => {
-                        self.obstacle(Rung::Grow, e);
+                    Err(why) => {
+                        self.skip(Rung::Grow, why);
                         false
                     }
                 };
+                if done {
+                    // By the new max at once.
+                    (self.next_look, self.last_slow) = (now, None);
+                }
                 self.guard.outcome(now, &outcome(table.count, Millis(0), done), &self.settings);
                 if matches!(action, Action::Grow { .. }) {
                     self.begin_snapshot(table.count);
@@ -412,7 +384,6 @@ impl Daemon {
     /// A rung met an error: said once, and not tried again until config or module change.
     pub(super) fn obstacle(&mut self, rung: Rung, e: Errno) {
         let why = match e {
-            _ if rung == Rung::Grow => Obstacle::ReadOnlySysctl { errno: e as i32 },
             Errno::EPERM | Errno::EACCES => Obstacle::NotPermitted,
             Errno::EPROTONOSUPPORT | Errno::EINVAL | Errno::EOPNOTSUPP => {
                 self.work.without_netlink();
@@ -420,6 +391,10 @@ impl Daemon {
             }
             _ => Obstacle::NoEffect,
         };
+        self.skip(rung, why);
+    }
+
+    pub(super) fn skip(&mut self, rung: Rung, why: Obstacle) {
         if !self.unusable.contains(&rung) {
             let _ = self.unusable.push(rung);
             tell(Event::Skipped { rung, why });
@@ -441,7 +416,7 @@ impl Daemon {
             self.prepare();
             self.give_again();
         }
-        self.next_look = Millis(0);
+        (self.next_look, self.last_slow) = (Millis(0), None);
         tell(Event::Reloaded);
     }
 

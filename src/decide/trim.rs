@@ -65,9 +65,10 @@ struct Cut {
     at: Order,
     /// Of those at the place itself, so many in 65,536.
     share: u32,
-    /// Never more than this many from before the place. A quota of its own, or ties met early would use it up.
+    /// So many from before the place. A quota of its own, or ties met early would use it up.
     before: u32,
-    /// Never more than this many of those at the place.
+    /// Never more than this many of those at the place, and of those that came to be before it meanwhile: a second that
+    /// ends between sample and pass makes all of a burst a second older.
     ties: u32,
 }
 
@@ -85,8 +86,9 @@ impl Cut {
     }
 
     fn takes(&mut self, order: Order, coin: u16) -> bool {
-        let quota = if order < self.at { &mut self.before } else { &mut self.ties };
-        let yes = *quota > 0 && (order < self.at || order == self.at && (coin as u32) < self.share);
+        let surely = order < self.at && self.before > 0;
+        let quota = if surely { &mut self.before } else { &mut self.ties };
+        let yes = surely || *quota > 0 && order <= self.at && (coin as u32) < self.share;
         *quota -= yes as u32;
         yes
     }

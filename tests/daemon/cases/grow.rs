@@ -79,7 +79,7 @@ fn grown(world: &World, t: &mut Checks, subject: &Subject, meeting: &mut Option<
     let daemon = filled(world, subject)?.with_patience(REST);
     world.initial.within(|| delete(|key| is_ours(key) && u32::from(key.source_port) >= 1_024 + TOO_MANY))?;
     let since = Instant::now();
-    daemon.says("filling -> calm")?;
+    daemon.says("incident 1 over")?;
     if let Some(meeting) = meeting.take() {
         meeting.hold();
     }
