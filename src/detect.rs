@@ -69,6 +69,16 @@ impl Table {
     }
 }
 
+impl fmt::Display for Table {
+    /// `1740 of 2048 entries (84.9 %)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.max.0 {
+            0 => write!(f, "{} entries, no limit", self.count),
+            _ => write!(f, "{} of {} entries ({})", self.count, self.max, self.occupancy()),
+        }
+    }
+}
+
 /// All that one look brought in.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Look {
@@ -128,6 +138,13 @@ pub struct Evidence {
     pub fill_rate: u32,
     /// How long packets have been refused with a full table; 0 if they are not.
     pub full_for: Millis,
+}
+
+impl Evidence {
+    /// From this occupancy on relief is called for: the high mark. Refused packets call for it wherever that mark is.
+    pub fn relief_from(&self, marks: &Marks) -> Permille {
+        if self.full_for.0 > 0 { marks.high.min(FULL) } else { marks.high }
+    }
 }
 
 /// Turns looks into a verdict. Fed with every look, so that its windows stay true.
@@ -233,10 +250,11 @@ impl Detector {
         self.exact |= look.dropped.is_some();
         let told = look.dropped.unwrap_or(if self.exact { 0 } else { look.logged.saturating_add(look.suppressed) });
         let at_limit = table.max.0 != 0 && table.count >= table.max;
-        let refusing = told > 0 || look.logged > 0 || at_limit;
+        // Lines held back count, but the kernel tells of them later: they are no evidence of now.
+        let refusing = look.dropped.unwrap_or(0) > 0 || look.logged > 0 || at_limit;
         self.evidence.refused = self.evidence.refused.saturating_add(told);
         // Refusals are told for the time since the look before: full then or full now is full.
-        let peak = self.last_occupancy_before().max(table.occupancy());
+        let peak = self.occupancy_before().max(table.occupancy());
         if refusing && (peak >= FULL || self.full_since.is_some() && table.occupancy() >= marks.high) {
             self.refused_at = Some(now);
             self.full_since.get_or_insert(now);
@@ -254,8 +272,9 @@ impl Detector {
         }
     }
 
-    fn last_occupancy_before(&self) -> Permille {
-        self.evidence.table.occupancy()
+    /// At the look before. If that was blind nobody knows, and what was there last may have been another table.
+    fn occupancy_before(&self) -> Permille {
+        if self.evidence.verdict == Verdict::Blind { Permille(0) } else { self.evidence.table.occupancy() }
     }
 }
 

@@ -4,9 +4,11 @@ use crate::decide::ladder::Refusal;
 use crate::decide::trim::Steps;
 use crate::detect::Evidence;
 use crate::entry::Class;
+use crate::event::Lifeline;
 use crate::incident::{Incident, KEPT};
+use crate::lease::{Backend, Lease, Scope};
 use crate::observe::tally::{Basis, Tally};
-use crate::rung::Rung;
+use crate::rung::{RUNGS, Rung};
 use crate::units::{Entries, Millis};
 use core::fmt;
 use core::net::IpAddr;
@@ -51,10 +53,26 @@ pub const IDLE_S: u32 = 60;
 #[allow(missing_docs)]
 pub enum Request {
     Status,
-    Top { by: By, rows: u8, exact: bool },
+    Top {
+        by: By,
+        rows: u8,
+        exact: bool,
+    },
     Trim(Selection),
     Flush,
     Log,
+    /// Cap new entries of this source or to this destination, for so many seconds.
+    Shed {
+        lease: Lease,
+        seconds: u32,
+    },
+    /// Open: how far, and for how many seconds; else as the config says.
+    Open {
+        scope: Option<Scope>,
+        seconds: Option<u32>,
+    },
+    /// Close, and end all caps.
+    Close,
 }
 
 /// Whose entries a trim takes.
@@ -78,8 +96,12 @@ pub enum Answer {
     Top(Top),
     Done(Done),
     Log(heapless::Vec<Incident, KEPT>),
+    /// The windows as they are after the request.
+    Windows(Windows),
     /// By budget or breaker.
     Refused(Refusal),
+    /// Letting strangers in takes more than a request: `open_scope` must say so.
+    NotConfigured,
     /// Relief is under way and comes first.
     Busy,
     /// The kernel refused, with this errno.
@@ -105,6 +127,21 @@ pub struct Done {
     pub dry: bool,
 }
 
+/// How it stands with emergency rules.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Windows {
+    /// Where they go.
+    pub backend: Backend,
+    /// They are in place.
+    pub ready: bool,
+    /// The LAN's way to the router past a full table.
+    pub lifeline: Lifeline,
+    /// What is open, and for how long at most.
+    pub open: Option<(Scope, Millis)>,
+    /// Sources and destinations that are capped.
+    pub shedding: u8,
+}
+
 /// How the daemon is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Status {
@@ -119,11 +156,13 @@ pub struct Status {
     /// It decides and reports, and changes nothing.
     pub dry_run: bool,
     /// The configured ladder.
-    pub ladder: heapless::Vec<Rung, 5>,
+    pub ladder: heapless::Vec<Rung, RUNGS>,
     /// Rungs that cannot be used here.
-    pub unusable: heapless::Vec<Rung, 5>,
+    pub unusable: heapless::Vec<Rung, RUNGS>,
     /// max as it was before us, where it is not so now.
     pub max_before: Option<Entries>,
+    /// Emergency rules.
+    pub windows: Windows,
     /// Flushes of the last hour and how many may be.
     pub flushes: (u8, u8),
     /// The incident that lasts or lasted last.

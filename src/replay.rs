@@ -1,17 +1,20 @@
 //! A recorded incident, fed through the same code on a virtual clock.
 //!
-//! One line a thing; times are milliseconds from the recording's start and do not go back; `#` begins a comment.
+//! One line a thing; times are milliseconds from the recording's start and do not go back; a line that begins with `#` is
+//! a comment.
 //!
 //! ```text
 //! 0     max 2048 buckets 2048     the limits, from here on
 //! 0     memory 40000              MemAvailable in KiB, from here on: `grow` needs it
-//! 0     netlink no                entries cannot be deleted here
+//! 0     netlink no                entries cannot be deleted here, from here on; `netlink yes`: they can
+//! 0     netns 4026531840          our own network namespace: lines about others are not ours
 //! 500   count 1800 drop 12        one look: entries now, and the sum of the `drop` column; without `drop` the column is missing
 //! 510   blind                     one look that found nothing to read
 //! 520   kmsg 4,344,8082406351,-;nf_conntrack: table full, dropping packet
 //! ```
 //!
-//! The recorded world does not react: what the next look says is taken for what came of a decision.
+//! The recorded world does not react: what the next look says is taken for what came of a decision. In a dry run nothing
+//! comes of one.
 
 use crate::config::Config;
 use crate::decide::ladder::{Action, Decision, Means, Outcome};
@@ -46,8 +49,9 @@ pub struct Replay<'c> {
     netlink: bool,
     drops: Option<u32>,
     told: LogCounts,
-    pending: Option<(Decision, Entries, Entries)>,
+    pending: Option<(Millis, Decision, Entries, Entries)>,
     grown: Option<(Entries, Entries)>,
+    open_until: Millis,
 }
 
 impl<'c> Replay<'c> {
@@ -68,6 +72,7 @@ impl<'c> Replay<'c> {
             told: LogCounts::default(),
             pending: None,
             grown: None,
+            open_until: Millis(0),
         }
     }
 
@@ -87,32 +92,50 @@ impl<'c> Replay<'c> {
         self.now = time;
         let (verb, rest) = rest.trim().split_once(char::is_whitespace).unwrap_or((rest.trim(), ""));
         let number = |text: Option<&str>, expected| text.and_then(|t| t.parse::<u32>().ok()).ok_or(fault(expected));
+        let most = match verb {
+            "max" | "count" => 3,
+            "memory" | "netlink" | "netns" => 1,
+            "blind" => 0,
+            _ => usize::MAX,
+        };
         let mut words = rest.split_whitespace();
+        if words.clone().nth(most).is_some() {
+            return Err(fault("nothing more on this line"));
+        }
+        let (first, second, third) = (words.next(), words.next(), words.next());
         match verb {
             "max" => {
-                self.table.max = Entries(number(words.next(), "max and a number")?);
-                if let Some(word) = words.next() {
-                    let buckets = number(words.next().filter(|_| word == "buckets"), "buckets and a number")?;
-                    self.table.buckets = Entries(buckets);
+                let max = Entries(number(first, "max and a number")?);
+                if second.is_some() {
+                    self.table.buckets =
+                        Entries(number(third.filter(|_| second == Some("buckets")), "buckets and a number")?);
                 }
+                self.table.max = max;
             }
-            "memory" => self.available = Kib(number(words.next(), "memory and KiB")?),
-            "netlink" => self.netlink = words.next() != Some("no"),
+            "memory" => self.available = Kib(number(first, "memory and KiB")?),
+            "netlink" if matches!(first, Some("yes" | "no")) => self.netlink = first == Some("yes"),
+            "netlink" => return Err(fault("netlink and yes or no")),
+            "netns" => self.window.set_namespace(number(first, "netns and a number")?),
             "count" => {
-                self.table.count = Entries(number(words.next(), "count and a number")?);
+                let count = Entries(number(first, "count and a number")?);
                 let mut dropped = None;
-                if let Some(word) = words.next() {
-                    let sum = number(words.next().filter(|_| word == "drop"), "drop and a number")?;
+                if second.is_some() {
+                    let sum = number(third.filter(|_| second == Some("drop")), "drop and a number")?;
                     dropped = Some(sum.wrapping_sub(self.drops.replace(sum).unwrap_or(sum)));
                 }
+                self.table.count = count;
                 self.look(Some(self.table), dropped, report);
             }
-            "blind" => self.look(None, None, report),
+            "blind" => {
+                // The module went away: its counters will begin anew.
+                self.drops = None;
+                self.look(None, None, report);
+            }
             "kmsg" => {
                 let record = Record::parse(rest.as_bytes()).map_err(|_| fault("a record of /dev/kmsg"))?;
                 self.window.feed(&record);
             }
-            _ => return Err(fault("max, memory, netlink, count, blind or kmsg")),
+            _ => return Err(fault("max, memory, netlink, netns, count, blind or kmsg")),
         }
         Ok(())
     }
@@ -120,17 +143,22 @@ impl<'c> Replay<'c> {
     fn look(&mut self, table: Option<Table>, dropped: Option<u32>, report: &mut dyn FnMut(Millis, Event)) {
         let now = self.now;
         let settings = self.config.settings();
-        if let Some((decision, before, max)) = self.pending.take() {
+        if let Some((at, decision, before, max)) = self.pending.take() {
             let after = table.map_or(before, |t| t.count);
             let done = match decision.action {
                 Action::Grow { to } => table.is_some_and(|t| t.max >= to),
+                Action::Shrink { to } => table.is_some_and(|t| t.max <= to),
                 _ => true,
             };
+            if let Action::Open { .. } = decision.action {
+                self.open_until = at.after(self.config.open_seconds);
+            }
             if done && let Action::Grow { to } = decision.action {
                 self.grown = Some((self.grown.map_or(max, |(base, _)| base), to));
             }
             let outcome = Outcome { action: decision.action, before, after, took: Millis(0), done };
-            self.guard.outcome(now, &outcome, &settings);
+            // It was done when it was decided on: milliseconds, where the next look may be seconds away.
+            self.guard.outcome(at, &outcome, &settings);
         }
         let (heard, told) = (*self.window.since(), core::mem::replace(&mut self.told, *self.window.since()));
         let look = Look {
@@ -144,8 +172,16 @@ impl<'c> Replay<'c> {
         let means = self.means();
         let decision = self.guard.turn(&look, &means, &settings, &mut |event| report(now, event));
         if let Some(decision) = decision {
-            report(now, Event::Decided { decision, dry: self.config.dry_run });
-            self.pending = Some((decision, self.table.count, self.table.max));
+            let dry = self.config.dry_run;
+            report(now, Event::Decided { decision, dry });
+            let Table { count, max, .. } = self.table;
+            if dry {
+                let outcome =
+                    Outcome { action: decision.action, before: count, after: count, took: Millis(0), done: false };
+                self.guard.outcome(now, &outcome, &settings);
+            } else {
+                self.pending = Some((now, decision, count, max));
+            }
         }
     }
 
@@ -164,7 +200,15 @@ impl<'c> Replay<'c> {
         };
         let grow_to = sizing::grow_step(&table).ok().map(|step| step.to);
         let grown_from = self.grown.filter(|(_, to)| t.max == *to).map(|(base, _)| base);
-        Means { grow_to, grown_from, can_trim: self.netlink && self.config.ladder.contains(&Rung::Trim) }
+        let can_trim = self.netlink && self.config.ladder.contains(&Rung::Trim);
+        Means {
+            grow_to,
+            grown_from,
+            can_trim,
+            can_shed: self.netlink,
+            can_open: self.now >= self.open_until,
+            ..Means::default()
+        }
     }
 
     /// Lines read so far.

@@ -57,6 +57,7 @@ pub fn trim(root: &Root, config: &Config, selection: Selection) -> Result<Done, 
     } else {
         let mut trim = Trim::begin(selection, false, dry, &mut work, root, before)?;
         loop {
+            // Planned is one step more.
             if let TrimStep::Done(taken) = trim.step(&mut work, config, root, &mut counters)? {
                 steps = if selection == Selection::Level { taken } else { steps };
                 would = trim.would;

@@ -15,6 +15,7 @@ mod verbs;
 
 use crate::daemon::root::{Root, STATE_DIR, SystemPath};
 use args::{Arguments, Verb};
+use ctwarden::protocol::Request;
 use exit::Exit;
 use std::fmt::Write as _;
 
@@ -36,6 +37,10 @@ pub fn run(arguments: &Arguments) -> Exit {
         Verb::Top { by, rows, exact } => verbs::top(&place, *by, *rows, *exact, json),
         Verb::Trim { source, only } => verbs::trim(&place, *source, *only, json),
         Verb::Flush => verbs::flush(&place, json),
+        Verb::Open { scope, seconds } => {
+            verbs::windows(&place, &Request::Open { scope: *scope, seconds: *seconds }, json)
+        }
+        Verb::Close => verbs::windows(&place, &Request::Close, json),
         Verb::Log => verbs::log(&place, json),
         Verb::Drill => replay::drill(&place),
         Verb::Replay { file } => replay::run(&place, file),

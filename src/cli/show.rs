@@ -2,10 +2,12 @@
 
 use super::show_json;
 use super::text::{Grouped, Paint, cell, print};
+use crate::daemon::emergency::impossible;
 use ctwarden::detect::{Table, Verdict};
 use ctwarden::incident::Incident;
+use ctwarden::lease::Backend;
 use ctwarden::observe::tally::{Basis, Share};
-use ctwarden::protocol::{Done, Status, Top};
+use ctwarden::protocol::{Done, Status, Top, Windows};
 use ctwarden::units::Millis;
 use std::fmt::Write as _;
 
@@ -50,6 +52,7 @@ pub fn status(s: &Status, json: bool) {
             if s.dry_run { "; dry run" } else { "" }
         ),
     );
+    window_rows(&s.windows);
     row("flushes", format_args!("{} of {} this hour", s.flushes.0, s.flushes.1));
     if !s.log_readable {
         row("log", format_args!("/dev/kmsg cannot be read; going by the counters"));
@@ -58,6 +61,37 @@ pub fn status(s: &Status, json: bool) {
         row("incident", format_args!("{}{}", Told(i), if i.ended.is_none() { ", going on" } else { "" }));
     }
     row("daemon", format_args!("ctwarden {}, pid {}, up {}", s.version, s.pid, Span(s.uptime)));
+}
+
+/// Emergency rules: where they go, what is open.
+fn window_rows(w: &Windows) {
+    let paint = Paint::new();
+    let state = match (w.backend, w.ready) {
+        (Backend::None, _) => "",
+        (_, false) => ": the rules are not in place",
+        (b, true) if !b.has_leases() => ": somebody must be alive to close it again",
+        _ => "",
+    };
+    row("rules", format_args!("{}{state}", w.backend.name()));
+    row("lifeline", format_args!("{}", w.lifeline));
+    if let Some((scope, left)) = w.open {
+        let (red, plain) = (paint.red(), paint.plain());
+        row("open", format_args!("{red}{}{plain} for {} more; {}", scope.name(), Span(left), impossible(scope)));
+    }
+    if w.shedding > 0 {
+        row("shed", format_args!("{} slowed down", w.shedding));
+    }
+}
+
+/// What open and close answer.
+pub fn windows(w: &Windows, json: bool) {
+    if json {
+        return show_json::windows(w);
+    }
+    match w.open {
+        Some(_) => window_rows(w),
+        None => print(format_args!("closed")),
+    }
 }
 
 /// How full it is.
@@ -178,7 +212,9 @@ impl std::fmt::Display for Told<'_> {
             write!(f, ", for {}", Span(ended.since(i.began)))?;
         }
         write!(f, "; {} packets refused", Grouped(i.refused))?;
-        for (n, what) in [(i.grows, "grow"), (i.trims, "trim"), (i.flushes, "flush")] {
+        for (n, what) in
+            [(i.grows, "grow"), (i.trims, "trim"), (i.sheds, "shed"), (i.flushes, "flush"), (i.opens, "open")]
+        {
             if n > 0 {
                 write!(f, ", {n} {what}")?;
             }

@@ -10,6 +10,9 @@ use ctwarden::protocol::{Answer, By, Only, Request, Selection};
 use nix::errno::Errno;
 use std::net::IpAddr;
 
+/// What the daemon answers where it has no rules to give a lease by.
+const NO_RULES: i32 = Errno::EOPNOTSUPP as i32;
+
 /// The daemon's answer; `None`: no daemon. What every verb answers alike is answered here.
 fn asked(place: &Place, request: &Request) -> Option<Result<Answer, Exit>> {
     let exit = match ask(&place.socket, request) {
@@ -19,6 +22,14 @@ fn asked(place: &Place, request: &Request) -> Option<Result<Answer, Exit>> {
         }
         Ok(Answer::Busy) => {
             complain(format_args!("the daemon is relieving the table and has no time; try again in a moment"));
+            Exit::Fault
+        }
+        Ok(Answer::NotConfigured) => {
+            complain(format_args!("refused: only with option open_scope 'all' in the config"));
+            Exit::Refused
+        }
+        Ok(Answer::Failed { errno: NO_RULES }) => {
+            complain(format_args!("no emergency rules are in place; `ctwarden status` says why"));
             Exit::Fault
         }
         Ok(Answer::Failed { errno }) => complain_of(Errno::from_raw(errno)),
@@ -95,6 +106,19 @@ pub fn flush(place: &Place, json: bool) -> Exit {
         }
     };
     show::done("flush", &done, json);
+    Exit::Done
+}
+
+/// open, close: only a daemon renews leases, and ends them in time.
+pub fn windows(place: &Place, request: &Request, json: bool) -> Exit {
+    match asked(place, request) {
+        Some(Ok(Answer::Windows(windows))) => show::windows(&windows, json),
+        Some(Err(exit)) => return exit,
+        _ => {
+            complain(format_args!("the daemon is not running; it renews what is open, and closes it"));
+            return Exit::NoDaemon;
+        }
+    }
     Exit::Done
 }
 

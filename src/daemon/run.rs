@@ -2,7 +2,8 @@
 
 use super::act;
 use super::control::{Asker, CONNECTIONS, Control};
-use super::job::Job;
+use super::emergency::Emergency;
+use super::job::{Job, Then};
 use super::kernel::counters::Counters;
 use super::kernel::log::{Log, News};
 use super::report::tell;
@@ -19,7 +20,7 @@ use ctwarden::guard::Guard;
 use ctwarden::journal::{Journal, Setting};
 use ctwarden::observe::memory::EntryCost;
 use ctwarden::protocol::Request;
-use ctwarden::rung::Rung;
+use ctwarden::rung::{RUNGS, Rung};
 use ctwarden::sizing;
 use ctwarden::units::{Entries, Millis};
 use nix::errno::Errno;
@@ -30,6 +31,9 @@ use std::time::{Duration, Instant};
 const SLICE: Duration = Duration::from_millis(4);
 /// What changes rarely is read this often.
 const SLOW: Millis = Millis(5_000);
+
+/// While leases run, their rules are looked after this often.
+const LOOK_WITH_LEASES: Millis = Millis(1_000);
 
 /// What ended a wait.
 struct Woken {
@@ -66,7 +70,7 @@ pub struct Daemon {
     next_look: Millis,
     last_slow: Option<Millis>,
     table: Option<Table>,
-    pub(super) unusable: heapless::Vec<Rung, 5>,
+    pub(super) unusable: heapless::Vec<Rung, RUNGS>,
     /// When the log was last asked, and the longest that work has kept us from it.
     log_asked: Instant,
     pub(super) longest_blind: Duration,
@@ -74,6 +78,7 @@ pub struct Daemon {
     pub(super) trim_told: Option<Millis>,
     /// Until the first look: the journal is of a former run.
     pub(super) resumed: bool,
+    pub(super) emergency: Emergency,
 }
 
 impl Daemon {
@@ -103,6 +108,7 @@ impl Daemon {
             log_readable: false,
             trim_told: None,
             resumed: true,
+            emergency: Emergency::new(),
         }
     }
 
@@ -116,6 +122,7 @@ impl Daemon {
             tell(Event::JournalVoid { why });
         }
         self.log.start(&self.root, &mut tell);
+        self.prepare();
         crate::allocations::mark();
         while !signals.stop() {
             let woken = self.wait(signals);
@@ -139,6 +146,9 @@ impl Daemon {
             if now >= self.next_look || news != News::default() {
                 self.turn(now, news);
             }
+            if self.emergency.next().is_some_and(|at| now >= at) {
+                self.tend();
+            }
             if woken.control || self.control.next_deadline().is_some_and(|d| now >= d) {
                 while let Some((asker, request)) = self.control.next_request(now) {
                     // As many as there are places for askers: it is never full.
@@ -158,7 +168,8 @@ impl Daemon {
     /// Sleeps until something comes or the next look is due. Nothing is read that poll does not tell of: in calm a turn
     /// is two system calls.
     fn wait(&mut self, signals: &Signals) -> Woken {
-        let until = self.control.next_deadline().map_or(self.next_look, |d| d.min(self.next_look));
+        let deadlines = [self.control.next_deadline(), self.emergency.next()];
+        let until = deadlines.into_iter().flatten().fold(self.next_look, Millis::min);
         let idle = self.job.is_none() && self.waiting.is_empty();
         // One more: poll counts whole milliseconds and must not wake just before.
         let span = if idle { until.since(self.now()).0.min(LOOK_LATEST.0 + 1) + 1 } else { 0 };
@@ -198,12 +209,22 @@ impl Daemon {
             self.guard.relieving();
         }
         let decision = self.guard.turn(&look, &means, &self.settings, &mut tell);
-        self.next_look = now.after(self.guard.next_look(&self.settings));
         if let Some(decision) = decision
             && !matches!(self.job, Some(Job::Trim { .. }))
         {
             self.act(now, decision);
         }
+        let mut next = self.guard.next_look(&self.settings);
+        if self.emergency.windows.opening().is_some() || self.emergency.windows.shedding(now).next().is_some() {
+            // A firewall that is loaded anew takes leases with it: put back at the next look.
+            self.recheck_firewall();
+            next = next.min(LOOK_WITH_LEASES);
+        }
+        if self.last_slow.is_none() {
+            // Max has just been set: by the new one at once.
+            next = Millis(0);
+        }
+        self.next_look = now.after(next);
     }
 
     /// Reads what a look consists of: always the count; the rest when it is time, or when there is reason to.
@@ -234,6 +255,7 @@ impl Daemon {
         self.table = table;
         if slow {
             self.last_slow = Some(now);
+            self.recheck_firewall();
         }
         Look {
             at: now,
@@ -249,7 +271,6 @@ impl Daemon {
     fn table_appeared(&mut self, table: Table) -> bool {
         tell(Event::TableAppeared { max: table.max });
         self.unusable.clear();
-        self.guard.ladder.renew();
         if self.work.has_netlink()
             && self.config.ladder.contains(&Rung::Trim)
             && let Err(e) = self.work.probe(&self.root)
@@ -270,7 +291,10 @@ impl Daemon {
             && self.settings.ladder.contains(&Rung::Grow)
             && !self.unusable.contains(&Rung::Grow);
         let grow_to = may_grow.then(|| self.grow_to(t)).flatten();
-        Means { grow_to, grown_from, can_trim }
+        let ready = self.emergency.ready();
+        let can_shed = can_trim && ready && self.emergency.firewall.backend().can_shed();
+        let can_open = ready && self.emergency.windows.opening().is_none() && !self.unusable.contains(&Rung::Open);
+        Means { grow_to, grown_from, can_trim, can_shed, can_open, ..Means::default() }
     }
 
     fn grow_to(&self, t: Table) -> Option<Entries> {
@@ -303,10 +327,16 @@ impl Daemon {
             return self.guard.outcome(now, &outcome(table.count, Millis(0), false), &self.settings);
         }
         match action {
-            Action::Trim => self.begin_trim(now, table.count),
+            Action::Trim => self.begin_trim(now, table.count, Then::Nothing, None),
+            Action::Shed => self.begin_trim(now, table.count, Then::Shed, None),
+            Action::Open { scope } => {
+                let total = self.config.open_seconds;
+                self.begin_trim(now, table.count, Then::Open { scope, total }, None);
+            }
             Action::Flush => {
                 let _ = self.flush(table.count);
             }
+            Action::Stateless | Action::Unload => {}
             Action::Grow { to } | Action::Shrink { to } => {
                 let done = match system::set(&self.root, &self.state, &mut self.journal, Setting::Max, to) {
                     Ok(read_back) => {
@@ -319,8 +349,7 @@ impl Daemon {
                     }
                 };
                 if done {
-                    // By the new max at once.
-                    (self.next_look, self.last_slow) = (now, None);
+                    self.last_slow = None;
                 }
                 self.guard.outcome(now, &outcome(table.count, Millis(0), done), &self.settings);
                 if matches!(action, Action::Grow { .. }) {
@@ -378,10 +407,18 @@ impl Daemon {
     /// A new config.
     fn renew(&mut self, config: Config) {
         self.settings = config.settings();
+        let rules = !super::emergency::same_rules(&self.config, &config);
+        if rules {
+            self.take_rules_out();
+        }
         self.config = config;
         self.unusable.clear();
         self.guard.ladder.renew();
         self.size();
+        if rules {
+            self.prepare();
+            self.give_again();
+        }
         (self.next_look, self.last_slow) = (Millis(0), None);
         tell(Event::Reloaded);
     }
@@ -393,6 +430,7 @@ impl Daemon {
     /// Leaves things as they were found.
     fn leave(mut self) {
         self.job = None;
+        self.put_rules_back();
         system::put_back_all(&self.root, &self.state, &mut self.journal, &mut tell);
     }
 }

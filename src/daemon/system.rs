@@ -1,7 +1,7 @@
 //! The machine and the settings of its table: what is read for sizing, and what is written, by way of the journal.
 
 use super::kernel::counters::Counters;
-use super::root::{ARCH, BOARD_NAME, BUCKETS, MAX, MEMINFO, Names, PIECE, Root, SLABINFO};
+use super::root::{ARCH, BOARD_NAME, BUCKETS, LIBERAL, MAX, MEMINFO, Names, PIECE, Root, SLABINFO};
 use super::statefile::StateFile;
 use ctwarden::event::{Event, Obstacle};
 use ctwarden::journal::{Journal, Owner, Setting};
@@ -73,6 +73,7 @@ pub const fn names(setting: Setting) -> Names {
     match setting {
         Setting::Max => MAX,
         Setting::Buckets => BUCKETS,
+        Setting::Liberal => LIBERAL,
     }
 }
 
@@ -95,6 +96,7 @@ pub fn set(
     let noted = state.save(journal);
     // Without a journal nothing is changed.
     let written = noted.map_or(Ok(()), |()| root.write_number(names(setting), to.0));
+    crate::crash::step();
     let now = value(root, setting).unwrap_or(found);
     journal.applied(setting, now);
     noted.map_err(|e| Obstacle::NoJournal { errno: e as i32 })?;
@@ -106,20 +108,26 @@ pub fn set(
 /// Puts back everything that is still ours, and says what is not.
 pub fn put_back_all(root: &Root, state: &StateFile, journal: &mut Journal, report: &mut dyn FnMut(Event)) {
     for setting in Setting::ALL {
-        put_back(root, journal, setting, report);
+        put_back(root, state, journal, setting, report);
     }
     journal.sized = None;
     let _ = state.save(journal);
 }
 
-/// Needs no new record: a crash in the middle leaves our value or the one from before us, and both are known as such.
-fn put_back(root: &Root, journal: &mut Journal, setting: Setting, report: &mut dyn FnMut(Event)) {
+/// Puts one setting back, if it is still ours. Needs no record first: a crash in the middle leaves our value or the one from
+/// before us, and both are known as such.
+pub fn put_back(
+    root: &Root,
+    state: &StateFile,
+    journal: &mut Journal,
+    setting: Setting,
+    report: &mut dyn FnMut(Event),
+) {
     let Some(change) = journal.change(setting).copied() else { return };
     let name = setting.name();
     let Some(found) = value(root, setting) else {
         // The module is gone and took the value with it.
-        journal.forget(setting);
-        return;
+        return journal.forget(setting);
     };
     match change.owner(found) {
         Owner::Us => match root.write_number(names(setting), change.before.0) {
@@ -131,6 +139,7 @@ fn put_back(root: &Root, journal: &mut Journal, setting: Setting, report: &mut d
         Owner::Another => report(Event::LeftAlone { name, ours: change.ours, found }),
     }
     journal.forget(setting);
+    let _ = state.save(journal);
 }
 
 /// What is spared of memory for growth.

@@ -160,6 +160,11 @@ impl Plan {
     /// Makes the plan in place. The sample is used up: its rows are sorted and struck out. `salt` is for the coins and
     /// must differ from the last plan's, or the same entries would win again.
     pub fn make(&mut self, sample: &mut Sample, goal: Goal, salt: u32) {
+        self.make_of(sample, goal, salt, false);
+    }
+
+    /// The same; with `level_only` nothing goes but what holders above the level hold above it: for `shed` without `trim`.
+    pub fn make_of(&mut self, sample: &mut Sample, goal: Goal, salt: u32, level_only: bool) {
         *self = Self::new();
         self.salt = salt;
         self.left = goal.count.less(goal.low).0;
@@ -169,7 +174,7 @@ impl Plan {
 
         sort_by_order(rows);
         let closing = of_kind(rows, Kind::Closing);
-        let take = room.above_low().min(closing.len() as u32);
+        let take = if level_only { 0 } else { room.above_low().min(closing.len() as u32) };
         self.closing = Cut::of(closing, take, scale);
         self.expect(Step::Closing, take, scale, &mut room);
         if room.above_low() == 0 {
@@ -177,6 +182,9 @@ impl Plan {
         }
         closing.fill(Row::GONE); // all of them go, so none counts for its holder
         self.cut_holders(rows, scale, &mut room);
+        if level_only {
+            return;
+        }
 
         sort_by_order(rows);
         let stale = of_kind(rows, Kind::Stale);
