@@ -9,7 +9,6 @@ use crate::protocol::TopKey;
 use crate::rung::Rung;
 use crate::units::{Entries, Millis, Permille};
 use core::fmt;
-use serde::{Deserialize, Serialize};
 
 /// How loud it is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -104,7 +103,7 @@ pub enum Event {
 }
 
 /// How it stands with the lifeline: the LAN's way to the router past a full table.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Lifeline {
     /// Switched off, or there are no rules for it.
     #[default]

@@ -5,7 +5,6 @@ use crate::detect::{Evidence, Verdict};
 use crate::protocol::TopKey;
 use crate::rung::Rung;
 use crate::units::{Entries, Millis, Permille};
-use serde::{Deserialize, Serialize};
 
 /// Incidents kept. Full: the oldest goes.
 pub const KEPT: usize = 8;
@@ -15,7 +14,7 @@ pub const CULPRITS: usize = 3;
 pub const QUIET: Millis = Millis(10_000);
 
 /// Who held how much when relief began.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Culprits {
     /// Heaviest holders (hosts; IPv6 /64).
     pub sources: heapless::Vec<Culprit, CULPRITS>,
@@ -24,7 +23,7 @@ pub struct Culprits {
 }
 
 /// One of the heaviest.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Culprit {
     /// Who, or where to.
     pub key: TopKey,
@@ -33,7 +32,7 @@ pub struct Culprit {
 }
 
 /// One time that the table was filling or full.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Incident {
     /// Its number since the daemon's start, from 1.
     pub number: u32,

@@ -1,4 +1,7 @@
-//! What is said over the control socket: one request, one answer, each a postcard frame behind its length.
+//! What is said over the control socket: one request, one reply, each a postcard frame behind its length.
+//!
+//! A reply is the text that the command prints: only one side has to know what an answer looks like, and a command line of
+//! another version prints what it is given. (As values, answers cost 13 KB on MIPS to be taken apart and put together again.)
 
 use crate::decide::ladder::Refusal;
 use crate::decide::trim::Steps;
@@ -16,8 +19,8 @@ use serde::{Deserialize, Serialize};
 
 /// A longer request is refused.
 pub const REQUEST_MOST: usize = 128;
-/// No answer is longer.
-pub const ANSWER_MOST: usize = 6144;
+/// No reply is longer.
+pub const REPLY_MOST: usize = 16 * 1024 + 8;
 /// Bytes of the length before a frame, little endian.
 pub const LENGTH: usize = 2;
 /// Rows that `top` gives at most.
@@ -75,6 +78,26 @@ pub enum Request {
     Close,
 }
 
+/// A request, and what the reply is to look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ask {
+    /// What is asked.
+    pub request: Request,
+    /// As JSON.
+    pub json: bool,
+    /// With colours, as for a terminal.
+    pub colour: bool,
+}
+
+/// What is to be printed, and how the command is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reply<'a> {
+    /// The exit status. Not 0: the text is a complaint.
+    pub exit: u8,
+    /// The text, with its line ends.
+    pub text: &'a str,
+}
+
 /// Whose entries a trim takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Selection {
@@ -89,7 +112,7 @@ pub enum Selection {
 }
 
 /// What is answered.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, clippy::large_enum_variant)]
 pub enum Answer {
     Status(Status),
@@ -100,6 +123,8 @@ pub enum Answer {
     Windows(Windows),
     /// By budget or breaker.
     Refused(Refusal),
+    /// There are no rules to give a lease by.
+    NoRules,
     /// Letting strangers in takes more than a request: `open_scope` must say so.
     NotConfigured,
     /// Relief is under way and comes first.
@@ -113,8 +138,10 @@ pub enum Answer {
 }
 
 /// What came of a trim or flush.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Done {
+    /// By which rung.
+    pub what: Rung,
     /// Count before.
     pub before: Entries,
     /// Count as read back; of a dry run what would be left.
@@ -128,7 +155,7 @@ pub struct Done {
 }
 
 /// How it stands with emergency rules.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Windows {
     /// Where they go.
     pub backend: Backend,
@@ -143,7 +170,7 @@ pub struct Windows {
 }
 
 /// How the daemon is.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Status {
     /// Its version.
     pub version: heapless::String<32>,
@@ -176,7 +203,7 @@ pub struct Status {
 }
 
 /// Who holds the table.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Top {
     /// What was counted by.
     pub by: By,
@@ -191,7 +218,7 @@ pub struct Top {
 }
 
 /// One of the biggest.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TopRow {
     /// Who.
     pub key: TopKey,
@@ -202,17 +229,12 @@ pub struct TopRow {
 }
 
 /// Who a row is about. Ordered so that equal rows can stand in an order that does not change from look to look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[allow(missing_docs)]
 pub enum TopKey {
-    Source(#[serde(with = "crate::entry::address")] IpAddr),
-    Prefix(#[serde(with = "crate::entry::address")] IpAddr, u8),
-    Destination {
-        #[serde(with = "crate::entry::address")]
-        address: IpAddr,
-        protocol: u8,
-        port: u16,
-    },
+    Source(IpAddr),
+    Prefix(IpAddr, u8),
+    Destination { address: IpAddr, protocol: u8, port: u16 },
     State(Class),
 }
 

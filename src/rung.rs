@@ -1,9 +1,7 @@
 //! The steps of relief, gentlest first.
 
-use serde::{Deserialize, Serialize};
-
 /// One step of relief. The order is that of gentleness; the configured order of rungs is the ladder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rung {
     /// Raise max while memory pays for it. Kills nothing.
     Grow,

@@ -6,7 +6,7 @@ mod direct;
 pub mod exit;
 mod json;
 mod replay;
-mod show;
+pub mod show;
 mod show_json;
 mod size;
 mod start;
@@ -38,10 +38,11 @@ pub fn run(arguments: &Arguments) -> Exit {
         Verb::Trim { source, only } => verbs::trim(&place, *source, *only, json),
         Verb::Flush => verbs::flush(&place, json),
         Verb::Open { scope, seconds } => {
-            verbs::windows(&place, &Request::Open { scope: *scope, seconds: *seconds }, json)
+            let request = Request::Open { scope: *scope, seconds: *seconds };
+            verbs::only_asked(&place, request, "it renews what is open, and closes it", json)
         }
-        Verb::Close => verbs::windows(&place, &Request::Close, json),
-        Verb::Log => verbs::log(&place, json),
+        Verb::Close => verbs::only_asked(&place, Request::Close, "nothing of it is open for long", json),
+        Verb::Log => verbs::only_asked(&place, Request::Log, "incidents are kept by it", json),
         Verb::Drill => replay::drill(&place),
         Verb::Replay { file } => replay::run(&place, file),
     }

@@ -1,15 +1,50 @@
 //! Answers as text for people or JSON for programs.
 
+use super::exit::{Exit, complain_of};
 use super::show_json;
-use super::text::{Grouped, Paint, cell, print};
+use super::text::{Grouped, Paint, cell, complain, print};
 use crate::daemon::emergency::impossible;
 use ctwarden::detect::{Table, Verdict};
 use ctwarden::incident::Incident;
 use ctwarden::lease::Backend;
 use ctwarden::observe::tally::{Basis, Share};
-use ctwarden::protocol::{Done, Status, Top, Windows};
+use ctwarden::protocol::{Answer, Done, Status, Top, Windows};
 use ctwarden::units::Millis;
+use nix::errno::Errno;
 use std::fmt::Write as _;
+
+/// An answer, as the asker wants it; how its command is to end.
+pub fn answer(answer: &Answer, json: bool) -> Exit {
+    match answer {
+        Answer::Status(s) => status(s, json),
+        Answer::Top(t) => top(t, json),
+        Answer::Done(d) => done(d, json),
+        Answer::Log(incidents) => log(incidents, json),
+        Answer::Windows(w) => windows(w, json),
+        Answer::Refused(why) => {
+            complain(format_args!("refused: {why}"));
+            return Exit::Refused;
+        }
+        Answer::NotConfigured => {
+            complain(format_args!("refused: only with option open_scope 'all' in the config"));
+            return Exit::Refused;
+        }
+        Answer::NoRules => {
+            complain(format_args!("no emergency rules are in place; `ctwarden status` says why"));
+            return Exit::Fault;
+        }
+        Answer::Busy => {
+            complain(format_args!("the daemon is relieving the table and has no time; try again in a moment"));
+            return Exit::Fault;
+        }
+        Answer::Failed { errno } => return complain_of(Errno::from_raw(*errno)),
+        Answer::NotUnderstood => {
+            complain(format_args!("the daemon is of another version"));
+            return Exit::Fault;
+        }
+    }
+    Exit::Done
+}
 
 /// What stands before a line of status.
 fn row(name: &str, value: std::fmt::Arguments<'_>) {
@@ -161,7 +196,8 @@ pub fn top(t: &Top, json: bool) {
     }
 }
 
-pub fn done(what: &str, d: &Done, json: bool) {
+pub fn done(d: &Done, json: bool) {
+    let what = d.what.name();
     if json {
         return show_json::done(d);
     }

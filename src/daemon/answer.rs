@@ -9,6 +9,7 @@ use ctwarden::event::Event;
 use ctwarden::journal::Setting;
 use ctwarden::lease::{Lease, Scope};
 use ctwarden::protocol::{Answer, Done, Request, Selection, Status, Windows};
+use ctwarden::rung::Rung;
 use ctwarden::units::Millis;
 use nix::errno::Errno;
 
@@ -67,7 +68,7 @@ impl Daemon {
                         interrupted: false,
                         repeated: false,
                     });
-                    Answer::Done(Done { before, after, took, steps, dry })
+                    Answer::Done(Done { what: Rung::Trim, before, after, took, steps, dry })
                 }
                 Err(e) => failed(e),
             });
@@ -97,7 +98,7 @@ impl Daemon {
             return Some(Answer::NotConfigured);
         }
         if !self.emergency.ready() {
-            return Some(failed(Errno::EOPNOTSUPP));
+            return Some(Answer::NoRules);
         }
         let Some(before) = self.counters.count(&self.root) else { return Some(failed(Errno::ENOENT)) };
         if self.config.dry_run {
@@ -125,7 +126,9 @@ impl Daemon {
             return Answer::Refused(why);
         }
         match self.flush(before) {
-            Ok((after, took)) => Answer::Done(Done { before, after, took, steps: [0; 5], dry: false }),
+            Ok((after, took)) => {
+                Answer::Done(Done { what: Rung::Flush, before, after, took, steps: [0; 5], dry: false })
+            }
             Err(e) => failed(e),
         }
     }

@@ -204,7 +204,17 @@ impl Daemon {
                     tell(Event::Trimmed { before, after, steps, level, took, interrupted, repeated });
                 }
                 if let Some(asker) = asker {
-                    self.control.answer(asker, &Answer::Done(Done { before, after, took, steps, dry }));
+                    self.control.answer(
+                        asker,
+                        &Answer::Done(Done {
+                            what: if selection == Selection::All { Rung::Flush } else { Rung::Trim },
+                            before,
+                            after,
+                            took,
+                            steps,
+                            dry,
+                        }),
+                    );
                 }
             }
             Err(e) => {

@@ -15,7 +15,6 @@ use crate::lease::Scope;
 use crate::rung::{RUNGS, Rung};
 use crate::units::{Entries, Millis, Permille};
 use core::fmt;
-use serde::{Deserialize, Serialize};
 
 /// What the config says to the ladder.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,7 +53,7 @@ pub struct Means {
 }
 
 /// A change to the system that was decided on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Raise max.
     Grow {
@@ -99,7 +98,7 @@ impl Action {
 }
 
 /// Why, with the value and the threshold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Reason {
     /// The high mark was reached.
@@ -111,7 +110,7 @@ pub enum Reason {
 }
 
 /// An action and why.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct Decision {
     pub action: Action,
@@ -119,7 +118,7 @@ pub struct Decision {
 }
 
 /// Why a rung is not climbed though it is its turn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Refusal {
     /// So many were done within the hour.
@@ -203,7 +202,7 @@ impl Budget {
 }
 
 /// What came of an action.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// What was done.
     pub action: Action,

@@ -23,7 +23,6 @@
 
 use super::sample::{HolderId, Kind, Order, Row, Sample, scramble};
 use crate::units::Entries;
-use serde::{Deserialize, Serialize};
 
 /// No level is lower than this many entries: a household device stays below it.
 pub const LEVEL_FLOOR: Entries = Entries(64);
@@ -47,7 +46,7 @@ pub struct Goal {
 }
 
 /// Why an entry goes: a step of the order above.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Step {
     Closing = 0,

@@ -2,7 +2,6 @@
 
 use super::{Lease, RENEW_AT, SHEDS, Scope, TERM};
 use crate::units::Millis;
-use serde::{Deserialize, Serialize};
 
 /// A cap that ended is remembered so long: one that comes again sooner goes on with the time it has had.
 const REMEMBERED: Millis = Millis(60_000);
@@ -19,7 +18,7 @@ struct Shed {
 }
 
 /// An opening that runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Opening {
     /// How far.
     pub scope: Scope,
