@@ -197,7 +197,7 @@ impl fmt::Display for Obstacle {
             Obstacle::ReadOnlySysctl { errno } => {
                 write!(
                     f,
-                    "the limits cannot be written here (errno {errno}); only root in the initial network namespace may"
+                    "the table's sysctls cannot be written here (errno {errno}); only root in the initial network namespace may"
                 )
             }
             Obstacle::NoJournal { errno } => {

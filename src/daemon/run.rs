@@ -76,9 +76,9 @@ pub struct Daemon {
     pub(super) longest_blind: Duration,
     pub(super) log_readable: bool,
     pub(super) trim_told: Option<Millis>,
-    pub(super) emergency: Emergency,
     /// Until the first look: the journal is of a former run.
     pub(super) resumed: bool,
+    pub(super) emergency: Emergency,
 }
 
 impl Daemon {
@@ -107,8 +107,8 @@ impl Daemon {
             longest_blind: Duration::ZERO,
             log_readable: false,
             trim_told: None,
-            emergency: Emergency::new(),
             resumed: true,
+            emergency: Emergency::new(),
         }
     }
 
@@ -209,18 +209,22 @@ impl Daemon {
             self.guard.relieving();
         }
         let decision = self.guard.turn(&look, &means, &self.settings, &mut tell);
+        if let Some(decision) = decision
+            && !matches!(self.job, Some(Job::Trim { .. }))
+        {
+            self.act(now, decision);
+        }
         let mut next = self.guard.next_look(&self.settings);
         if self.emergency.windows.opening().is_some() || self.emergency.windows.shedding(now).next().is_some() {
             // A firewall that is loaded anew takes leases with it: put back at the next look.
             self.recheck_firewall();
             next = next.min(LOOK_WITH_LEASES);
         }
-        self.next_look = now.after(next);
-        if let Some(decision) = decision
-            && !matches!(self.job, Some(Job::Trim { .. }))
-        {
-            self.act(now, decision);
+        if self.last_slow.is_none() {
+            // Max has just been set: by the new one at once.
+            next = Millis(0);
         }
+        self.next_look = now.after(next);
     }
 
     /// Reads what a look consists of: always the count; the rest when it is time, or when there is reason to.
@@ -345,8 +349,7 @@ impl Daemon {
                     }
                 };
                 if done {
-                    // By the new max at once.
-                    (self.next_look, self.last_slow) = (now, None);
+                    self.last_slow = None;
                 }
                 self.guard.outcome(now, &outcome(table.count, Millis(0), done), &self.settings);
                 if matches!(action, Action::Grow { .. }) {

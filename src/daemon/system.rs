@@ -108,20 +108,26 @@ pub fn set(
 /// Puts back everything that is still ours, and says what is not.
 pub fn put_back_all(root: &Root, state: &StateFile, journal: &mut Journal, report: &mut dyn FnMut(Event)) {
     for setting in Setting::ALL {
-        put_back(root, journal, setting, report);
+        put_back(root, state, journal, setting, report);
     }
     journal.sized = None;
     let _ = state.save(journal);
 }
 
-/// Puts one setting back, if it is still ours. Needs no new record: a crash in the middle leaves our value or the one from before us, and both are known as such.
-pub fn put_back(root: &Root, journal: &mut Journal, setting: Setting, report: &mut dyn FnMut(Event)) {
+/// Puts one setting back, if it is still ours. Needs no record first: a crash in the middle leaves our value or the one from
+/// before us, and both are known as such.
+pub fn put_back(
+    root: &Root,
+    state: &StateFile,
+    journal: &mut Journal,
+    setting: Setting,
+    report: &mut dyn FnMut(Event),
+) {
     let Some(change) = journal.change(setting).copied() else { return };
     let name = setting.name();
     let Some(found) = value(root, setting) else {
         // The module is gone and took the value with it.
-        journal.forget(setting);
-        return;
+        return journal.forget(setting);
     };
     match change.owner(found) {
         Owner::Us => match root.write_number(names(setting), change.before.0) {
@@ -133,6 +139,7 @@ pub fn put_back(root: &Root, journal: &mut Journal, setting: Setting, report: &m
         Owner::Another => report(Event::LeftAlone { name, ours: change.ours, found }),
     }
     journal.forget(setting);
+    let _ = state.save(journal);
 }
 
 /// What is spared of memory for growth.

@@ -39,7 +39,7 @@ pub fn asked(world: &World, t: &mut Checks) -> Outcome<()> {
     make_only(&everybody())?;
     let ran = subject.call(&["flush"])?;
     t.equal("beyond flushes_per_hour: exit code 5, one line", ran.fault(), (5, 1));
-    let why = "2 flushes within the hour, 2 allowed";
+    let why = "2 within the hour, 2 allowed";
     t.check("with the reason", ran.err.contains(why), || ran.err.clone());
     t.equal("and nothing is deleted", count()?, 3_050);
     daemon.end(Signal::SIGTERM)?;

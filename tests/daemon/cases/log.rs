@@ -19,7 +19,7 @@ const WATCH: &str = "config ctwarden 'main'\n\toption policy 'watch'\n";
 const TRIM: &str = "config ctwarden 'main'\n\tlist ladder 'trim'\n";
 
 /// An idle table of 17,500 is looked at every 5 s: what is noticed within this was noticed by the log.
-const AT_ONCE: Duration = Duration::from_millis(250);
+const AT_ONCE: Duration = Duration::from_millis(500);
 
 /// The low mark of 17,500 and what a sample may be off by.
 const ABOUT_LOW: u32 = 10_500 + 500;

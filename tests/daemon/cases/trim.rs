@@ -120,9 +120,10 @@ fn read_only_max(world: &World, t: &mut Checks) -> Outcome<()> {
     t.check("and trim does the work", count()? <= 1_750, || "it does not".into());
 
     // Sizing meets the same.
-    for (ladder, line) in
-        [("grow", "grow is skipped: the limits cannot be written here"), ("trim", "nf_conntrack_max stays as it is: ")]
-    {
+    for (ladder, line) in [
+        ("grow", "grow is skipped: the table's sysctls cannot be written here"),
+        ("trim", "nf_conntrack_max stays as it is: "),
+    ] {
         let config =
             format!("config ctwarden 'main'\n\tlist ladder '{ladder}'\nconfig sizing 'sizing'\n\toption max '30000'\n");
         let subject = world.subject("read-only", &config)?;
