@@ -3,6 +3,7 @@
 use crate::decide::ladder::{Action, Outcome};
 use crate::detect::{Evidence, Verdict};
 use crate::protocol::TopKey;
+use crate::rung::Rung;
 use crate::units::{Entries, Millis, Permille};
 use serde::{Deserialize, Serialize};
 
@@ -50,9 +51,9 @@ pub struct Incident {
     pub refused: u32,
     /// Times that max was raised.
     pub grows: u32,
-    /// Trims done, and the entries they evicted.
+    /// Trims done.
     pub trims: u32,
-    /// See `trims`.
+    /// Entries that trims and flushes took out.
     pub evicted: u32,
     /// Flushes done.
     pub flushes: u32,
@@ -142,12 +143,12 @@ impl Incidents {
         let Some(i) = self.kept.back_mut().filter(|_| self.open && o.done) else { return };
         match o.action {
             Action::Grow { .. } => i.grows += 1,
-            Action::Shrink { .. } => {}
-            Action::Trim => {
-                i.trims += 1;
-                i.evicted = i.evicted.saturating_add(o.before.less(o.after).0);
-            }
+            Action::Shrink { .. } => return,
+            Action::Trim => i.trims += 1,
             Action::Flush => i.flushes += 1,
+        }
+        if o.action.rung() != Rung::Grow {
+            i.evicted = i.evicted.saturating_add(o.before.less(o.after).0);
         }
     }
 

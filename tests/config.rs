@@ -7,6 +7,8 @@ use ctwarden::rung::Rung::{self, Flush, Grow, Trim};
 use ctwarden::units::{Entries, Kib, Millis, Permille};
 use proptest::prelude::*;
 
+mod expected;
+
 /// The config, or the lines that `ctwarden check` prints.
 fn parse(text: impl AsRef<[u8]>) -> Result<Config, Vec<String>> {
     let mut lines = Vec::new();
@@ -56,14 +58,7 @@ fn the_shipped_file_shows_every_option() {
 fn faults_are_named() {
     let text = std::fs::read("tests/uci/faulty").unwrap();
     let said = parse(text).unwrap_err().join("\n") + "\n";
-    if std::env::var_os("UPDATE").is_some() {
-        std::fs::write("tests/uci/faulty.expected", &said).unwrap();
-    }
-    let expected = std::fs::read_to_string("tests/uci/faulty.expected").unwrap_or_default();
-    for (number, (said, expected)) in said.lines().zip(expected.lines()).enumerate() {
-        assert_eq!(said, expected, "line {} of tests/uci/faulty.expected", number + 1);
-    }
-    assert_eq!(said, expected);
+    expected::same("uci/faulty.expected", &said);
 }
 
 #[test]
