@@ -93,7 +93,7 @@ impl Control {
                     peer.until = now.after(PATIENCE_ASKED);
                     return Some((Asker(i), request));
                 }
-                Some(Err(())) => self.answer(Asker(i), &Answer::NotUnderstood),
+                Some(Err(())) => self.answer(Asker(i), &Answer::not_understood()),
             }
         }
         None
