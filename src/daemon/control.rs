@@ -101,7 +101,7 @@ impl Control {
                     peer.until = now.after(PATIENCE_ASKED);
                     return Some((Asker(i), ask.request));
                 }
-                Some(Err(())) => self.answer(Asker(i), &Answer::NotUnderstood),
+                Some(Err(())) => self.answer(Asker(i), &Answer::not_understood()),
             }
         }
         None

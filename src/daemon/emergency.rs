@@ -353,8 +353,7 @@ impl Daemon {
     fn set_liberal(&mut self, on: bool) {
         let Self { root, state, journal, .. } = self;
         if !on {
-            system::put_back(root, journal, Setting::Liberal, &mut tell);
-            let _ = state.save(journal);
+            system::put_back(root, state, journal, Setting::Liberal, &mut tell);
             return;
         }
         if system::value(root, Setting::Liberal) == Some(Entries(0))
