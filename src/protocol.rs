@@ -10,6 +10,7 @@ use crate::entry::Class;
 use crate::event::Lifeline;
 use crate::incident::{Incident, KEPT};
 use crate::lease::{Backend, Lease, Scope};
+use crate::observe::census::{KINDS, PROTOCOLS};
 use crate::observe::tally::{Basis, Tally};
 use crate::rung::{RUNGS, Rung};
 use crate::units::{Entries, Millis};
@@ -23,7 +24,7 @@ pub const REQUEST_MOST: usize = 128;
 pub const REPLY_MOST: usize = 16 * 1024 + 8;
 /// Bytes of the length before a frame, little endian.
 pub const LENGTH: usize = 2;
-/// Rows that `top` gives at most.
+/// Rows that `top` gives at most, beside those of the kinds.
 pub const ROWS_MOST: usize = 64;
 
 /// What `top` counts by.
@@ -224,8 +225,8 @@ pub struct Top {
     pub interrupted: bool,
     /// Entries in the table.
     pub count: Entries,
-    /// The biggest first.
-    pub rows: heapless::Vec<TopRow, ROWS_MOST>,
+    /// The biggest first; behind them, whatever was counted by, all kinds.
+    pub rows: heapless::Vec<TopRow, { ROWS_MOST + KINDS.len() }>,
 }
 
 /// One of the biggest.
@@ -245,8 +246,34 @@ pub struct TopRow {
 pub enum TopKey {
     Source(IpAddr),
     Prefix(IpAddr, u8),
-    Destination { address: IpAddr, protocol: u8, port: u16 },
+    Destination {
+        address: IpAddr,
+        protocol: u8,
+        port: u16,
+    },
     State(Class),
+    /// An index into the census's [`KINDS`].
+    Kind(u8),
+}
+
+/// Which of the lists in an answer a row belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Of {
+    Who,
+    Protocols,
+    Idle,
+}
+
+impl TopKey {
+    /// The list that it belongs to.
+    pub const fn of(&self) -> Of {
+        match self {
+            TopKey::Kind(0..PROTOCOLS) => Of::Protocols,
+            TopKey::Kind(_) => Of::Idle,
+            _ => Of::Who,
+        }
+    }
 }
 
 impl By {
@@ -314,6 +341,7 @@ impl fmt::Display for TopKey {
                 }
             }
             TopKey::State(class) => f.write_str(class.name()),
+            TopKey::Kind(n) => f.write_str(KINDS.get(*n as usize).unwrap_or(&"")),
         }
     }
 }

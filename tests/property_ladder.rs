@@ -417,7 +417,7 @@ fn quiet(at: Where, within: u16) -> Stretch {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 192, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_guard_keeps_its_laws(s in settings(), column: bool, stretches in prop::collection::vec(stretches(), 1..40)) {

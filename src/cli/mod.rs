@@ -5,6 +5,8 @@ mod check;
 mod direct;
 pub mod exit;
 mod json;
+#[cfg(test)]
+mod largest;
 mod replay;
 pub mod show;
 mod show_json;

@@ -8,10 +8,10 @@ use ctwarden::detect::{Table, Verdict};
 use ctwarden::incident::Incident;
 use ctwarden::lease::Backend;
 use ctwarden::observe::tally::{Basis, Share};
-use ctwarden::protocol::{Answer, Done, Status, Top, Windows};
+use ctwarden::protocol::{Answer, By, Done, Of, Status, Top, Windows};
 use ctwarden::units::Millis;
 use nix::errno::Errno;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 /// An answer, as the asker wants it; how its command is to end.
 pub fn answer(answer: &Answer, json: bool) -> Exit {
@@ -157,7 +157,7 @@ pub fn table(t: &Table, json: bool) {
 
 pub fn top(t: &Top, json: bool) {
     if json {
-        return show_json::top(t, &t.rows);
+        return show_json::top(t);
     }
     let paint = Paint::new();
     match t.basis {
@@ -177,7 +177,7 @@ pub fn top(t: &Top, json: bool) {
     }
     let sampled = t.basis != Basis::Exact;
     let read = if let Basis::Sample { read, .. } = t.basis { read } else { t.count };
-    for r in &t.rows {
+    for r in t.rows.iter().filter(|r| r.key.of() == Of::Who) {
         let tally = &r.tally;
         let share = cell(format_args!("{}", tally.share));
         let error = cell(format_args!(" ± {}", tally.standard_error));
@@ -193,6 +193,26 @@ pub fn top(t: &Top, json: bool) {
             r.key,
             paint.plain()
         ));
+    }
+    if t.by == By::State {
+        kinds(t, "protocol", Of::Protocols);
+        kinds(t, "idle for", Of::Idle);
+    }
+}
+
+/// Shares in one line: what there is none of is left out.
+fn kinds(t: &Top, name: &str, of: Of) {
+    let mut line = heapless::String::<256>::new();
+    let mut error = Share(0);
+    for r in &t.rows {
+        if r.key.of() == of && r.tally.count > 0 {
+            let _ = fmt::write(&mut line, format_args!("{} {}  ", r.key, r.tally.share));
+            error = error.max(r.tally.standard_error);
+        }
+    }
+    // The largest error of them; an exact census has none.
+    if !line.is_empty() {
+        row(name, format_args!("{line}± {error}"));
     }
 }
 

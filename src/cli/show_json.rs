@@ -7,7 +7,7 @@ use ctwarden::detect::{Evidence, Table};
 use ctwarden::incident::Incident;
 use ctwarden::lease::Backend;
 use ctwarden::observe::tally::Basis;
-use ctwarden::protocol::{Done, Status, Top, TopRow, Windows};
+use ctwarden::protocol::{Done, Of, Status, Top, Windows};
 use ctwarden::sizing::Plan;
 
 fn table(j: &mut Json<'_>, t: &Table) {
@@ -107,7 +107,7 @@ fn incident(j: &mut Json<'_>, i: &Incident) {
             for c in culprits {
                 j.object("", &mut |j| {
                     j.text("key", &c.key);
-                    j.bare("share", &(c.share.0 * 10));
+                    j.bare("share", &(u32::from(c.share.0) * 10));
                 });
             }
         });
@@ -118,7 +118,7 @@ pub fn log(incidents: &[Incident]) {
     print(&mut |j| j.array("incidents", &mut |j| incidents.iter().for_each(|i| j.object("", &mut |j| incident(j, i)))));
 }
 
-pub fn top(t: &Top, rows: &[TopRow]) {
+pub fn top(t: &Top) {
     print(&mut |j| {
         j.text("by", &t.by.name());
         j.bare("exact", &(t.basis == Basis::Exact));
@@ -128,17 +128,19 @@ pub fn top(t: &Top, rows: &[TopRow]) {
         }
         j.bare("interrupted", &t.interrupted);
         j.bare("count", &t.count);
-        j.array("rows", &mut |j| {
-            for r in rows {
-                j.object("", &mut |j| {
-                    j.text("key", &r.key);
-                    j.bare("entries", &r.tally.entries);
-                    j.bare("share", &r.tally.share.0);
-                    j.bare("error", &r.tally.standard_error.0);
-                    j.bare("at_most", &r.at_most);
-                });
-            }
-        });
+        for (name, of) in [("rows", Of::Who), ("protocols", Of::Protocols), ("idle", Of::Idle)] {
+            j.array(name, &mut |j| {
+                for r in t.rows.iter().filter(|r| r.key.of() == of) {
+                    j.object("", &mut |j| {
+                        j.text("key", &r.key);
+                        j.bare("entries", &r.tally.entries);
+                        j.bare("share", &r.tally.share.0);
+                        j.bare("error", &r.tally.standard_error.0);
+                        j.bare("at_most", &r.at_most);
+                    });
+                }
+            });
+        }
     });
 }
 
