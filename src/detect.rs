@@ -14,10 +14,9 @@
 
 use crate::units::{Entries, Millis, Permille};
 use core::fmt;
-use serde::{Deserialize, Serialize};
 
 /// What the state of the table is called.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Verdict {
     /// Room enough.
     Calm,
@@ -52,7 +51,7 @@ impl fmt::Display for Verdict {
 }
 
 /// Count and limits as read at one moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Table {
     /// Entries now.
     pub count: Entries,
@@ -66,6 +65,16 @@ impl Table {
     /// count / max; an unlimited table is empty.
     pub const fn occupancy(&self) -> Permille {
         if self.max.0 == 0 { Permille(0) } else { self.count.share_of(self.max) }
+    }
+}
+
+impl fmt::Display for Table {
+    /// `1740 of 2048 entries (84.9 %)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.max.0 {
+            0 => write!(f, "{} entries, no limit", self.count),
+            _ => write!(f, "{} of {} entries ({})", self.count, self.max, self.occupancy()),
+        }
     }
 }
 
@@ -114,7 +123,7 @@ pub const LOOK_SOONEST: Millis = Millis(20);
 pub const LOOK_LATEST: Millis = Millis(5_000);
 
 /// A verdict and what it rests on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Evidence {
     /// The verdict.
     pub verdict: Verdict,
@@ -128,6 +137,13 @@ pub struct Evidence {
     pub fill_rate: u32,
     /// How long packets have been refused with a full table; 0 if they are not.
     pub full_for: Millis,
+}
+
+impl Evidence {
+    /// From this occupancy on relief is called for: the high mark. Refused packets call for it wherever that mark is.
+    pub fn relief_from(&self, marks: &Marks) -> Permille {
+        if self.full_for.0 > 0 { marks.high.min(FULL) } else { marks.high }
+    }
 }
 
 /// Turns looks into a verdict. Fed with every look, so that its windows stay true.
@@ -233,10 +249,11 @@ impl Detector {
         self.exact |= look.dropped.is_some();
         let told = look.dropped.unwrap_or(if self.exact { 0 } else { look.logged.saturating_add(look.suppressed) });
         let at_limit = table.max.0 != 0 && table.count >= table.max;
-        let refusing = told > 0 || look.logged > 0 || at_limit;
+        // Lines held back count, but the kernel tells of them later: they are no evidence of now.
+        let refusing = look.dropped.unwrap_or(0) > 0 || look.logged > 0 || at_limit;
         self.evidence.refused = self.evidence.refused.saturating_add(told);
         // Refusals are told for the time since the look before: full then or full now is full.
-        let peak = self.last_occupancy_before().max(table.occupancy());
+        let peak = self.occupancy_before().max(table.occupancy());
         if refusing && (peak >= FULL || self.full_since.is_some() && table.occupancy() >= marks.high) {
             self.refused_at = Some(now);
             self.full_since.get_or_insert(now);
@@ -254,8 +271,9 @@ impl Detector {
         }
     }
 
-    fn last_occupancy_before(&self) -> Permille {
-        self.evidence.table.occupancy()
+    /// At the look before. If that was blind nobody knows, and what was there last may have been another table.
+    fn occupancy_before(&self) -> Permille {
+        if self.evidence.verdict == Verdict::Blind { Permille(0) } else { self.evidence.table.occupancy() }
     }
 }
 

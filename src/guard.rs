@@ -47,8 +47,8 @@ impl Guard {
             });
         }
         let decision = self.ladder.decide(look.at, &e, s, means);
-        if let Some(why) = self.ladder.take_refusal() {
-            report(Event::FlushRefused { why });
+        while let Some((rung, why)) = self.ladder.take_refusal() {
+            report(Event::Refused { rung, why });
         }
         decision
     }
@@ -56,10 +56,8 @@ impl Guard {
     /// Re-decides on a fresh look just before acting: `true` if the action is still called for.
     pub fn still_wanted(&self, action: &Action, look: &Look, s: &Settings) -> bool {
         let Some(table) = look.table else { return false };
-        match action {
-            Action::Shrink { .. } => table.occupancy() < s.marks.high,
-            _ => table.occupancy() >= s.marks.high,
-        }
+        let full = table.occupancy() >= self.evidence().relief_from(&s.marks);
+        full != matches!(action, Action::Shrink { .. })
     }
 
     /// Entries are being taken out: see [`Detector::relieved`].

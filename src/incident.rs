@@ -3,8 +3,8 @@
 use crate::decide::ladder::{Action, Outcome};
 use crate::detect::{Evidence, Verdict};
 use crate::protocol::TopKey;
+use crate::rung::Rung;
 use crate::units::{Entries, Millis, Permille};
-use serde::{Deserialize, Serialize};
 
 /// Incidents kept. Full: the oldest goes.
 pub const KEPT: usize = 8;
@@ -14,7 +14,7 @@ pub const CULPRITS: usize = 3;
 pub const QUIET: Millis = Millis(10_000);
 
 /// Who held how much when relief began.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Culprits {
     /// Heaviest holders (hosts; IPv6 /64).
     pub sources: heapless::Vec<Culprit, CULPRITS>,
@@ -23,7 +23,7 @@ pub struct Culprits {
 }
 
 /// One of the heaviest.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Culprit {
     /// Who, or where to.
     pub key: TopKey,
@@ -32,7 +32,7 @@ pub struct Culprit {
 }
 
 /// One time that the table was filling or full.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Incident {
     /// Its number since the daemon's start, from 1.
     pub number: u32,
@@ -50,12 +50,16 @@ pub struct Incident {
     pub refused: u32,
     /// Times that max was raised.
     pub grows: u32,
-    /// Trims done, and the entries they evicted.
+    /// Trims done.
     pub trims: u32,
-    /// See `trims`.
+    /// Entries that trims and flushes took out.
     pub evicted: u32,
     /// Flushes done.
     pub flushes: u32,
+    /// Sources and destinations capped.
+    pub sheds: u32,
+    /// Openings.
+    pub opens: u32,
     /// Who held the table when relief began.
     pub culprits: Culprits,
 }
@@ -142,12 +146,14 @@ impl Incidents {
         let Some(i) = self.kept.back_mut().filter(|_| self.open && o.done) else { return };
         match o.action {
             Action::Grow { .. } => i.grows += 1,
-            Action::Shrink { .. } => {}
-            Action::Trim => {
-                i.trims += 1;
-                i.evicted = i.evicted.saturating_add(o.before.less(o.after).0);
-            }
+            Action::Shrink { .. } => return,
+            Action::Trim | Action::Shed => i.trims += 1,
             Action::Flush => i.flushes += 1,
+            Action::Open { .. } => i.opens += 1,
+            Action::Stateless | Action::Unload => return,
+        }
+        if o.action.rung() != Rung::Grow {
+            i.evicted = i.evicted.saturating_add(o.before.less(o.after).0);
         }
     }
 

@@ -19,6 +19,7 @@ pub mod event;
 pub mod guard;
 pub mod incident;
 pub mod journal;
+pub mod lease;
 pub mod observe;
 pub mod protocol;
 pub mod replay;

@@ -4,6 +4,7 @@
 
 mod allocations;
 mod cli;
+mod crash;
 mod daemon;
 mod stdio;
 

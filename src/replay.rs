@@ -1,17 +1,20 @@
 //! A recorded incident, fed through the same code on a virtual clock.
 //!
-//! One line a thing; times are milliseconds from the recording's start and do not go back; `#` begins a comment.
+//! One line a thing; times are milliseconds from the recording's start and do not go back; a line that begins with `#` is
+//! a comment.
 //!
 //! ```text
 //! 0     max 2048 buckets 2048     the limits, from here on
 //! 0     memory 40000              MemAvailable in KiB, from here on: `grow` needs it
-//! 0     netlink no                entries cannot be deleted here
+//! 0     netlink no                entries cannot be deleted here, from here on; `netlink yes`: they can
+//! 0     netns 4026531840          our own network namespace: lines about others are not ours
 //! 500   count 1800 drop 12        one look: entries now, and the sum of the `drop` column; without `drop` the column is missing
 //! 510   blind                     one look that found nothing to read
 //! 520   kmsg 4,344,8082406351,-;nf_conntrack: table full, dropping packet
 //! ```
 //!
-//! The recorded world does not react: what the next look says is taken for what came of a decision.
+//! The recorded world does not react: what the next look says is taken for what came of a decision. In a dry run nothing
+//! comes of one.
 
 use crate::config::Config;
 use crate::decide::ladder::{Action, Decision, Means, Outcome};
@@ -21,6 +24,7 @@ use crate::guard::Guard;
 use crate::observe::kmsg::Record;
 use crate::observe::logwindow::{LogCounts, LogWindow};
 use crate::observe::memory::EntryCost;
+use crate::observe::text::{decimal, decimal32, fields};
 use crate::rung::Rung;
 use crate::sizing;
 use crate::units::{Entries, Kib, Millis};
@@ -34,6 +38,18 @@ pub struct Fault {
     pub expected: &'static str,
 }
 
+/// What a line has behind its time, by the verb.
+const FORMS: [&str; 7] = [
+    "max and a number, or that, buckets and a number",
+    "memory and a number of KiB",
+    "netlink and yes or no",
+    "netns and a number",
+    "count and a number, or that, drop and a number",
+    "blind and nothing more",
+    "kmsg and a record of /dev/kmsg",
+];
+const VERBS: &str = "max, memory, netlink, netns, count, blind or kmsg";
+
 /// A guard on a virtual clock.
 pub struct Replay<'c> {
     config: &'c Config,
@@ -46,8 +62,9 @@ pub struct Replay<'c> {
     netlink: bool,
     drops: Option<u32>,
     told: LogCounts,
-    pending: Option<(Decision, Entries, Entries)>,
+    pending: Option<(Millis, Decision, Entries, Entries)>,
     grown: Option<(Entries, Entries)>,
+    open_until: Millis,
 }
 
 impl<'c> Replay<'c> {
@@ -68,69 +85,100 @@ impl<'c> Replay<'c> {
             told: LogCounts::default(),
             pending: None,
             grown: None,
+            open_until: Millis(0),
         }
     }
 
     /// Takes in one line. Every decision and all else worth telling goes to `report` with its time.
-    pub fn line(&mut self, text: &str, report: &mut dyn FnMut(Millis, Event)) -> Result<(), Fault> {
+    pub fn line(&mut self, text: &[u8], report: &mut dyn FnMut(Millis, Event)) -> Result<(), Fault> {
         self.line += 1;
-        let fault = |expected| Fault { line: self.line, expected };
-        let text = text.trim();
-        if text.is_empty() || text.starts_with('#') {
+        let mut words = [&b""[..]; 6];
+        for (place, word) in words.iter_mut().zip(fields(text)) {
+            *place = word;
+        }
+        let [time, verb, ..] = words;
+        if time.is_empty() || time.starts_with(b"#") {
             return Ok(());
         }
-        let (time, rest) = text.split_once(char::is_whitespace).ok_or(fault("a time, then what happened"))?;
-        let time = Millis(time.parse().map_err(|_| fault("a time in milliseconds"))?);
-        if time < self.now {
-            return Err(fault("a time not before the line above"));
-        }
-        self.now = time;
-        let (verb, rest) = rest.trim().split_once(char::is_whitespace).unwrap_or((rest.trim(), ""));
-        let number = |text: Option<&str>, expected| text.and_then(|t| t.parse::<u32>().ok()).ok_or(fault(expected));
-        let mut words = rest.split_whitespace();
-        match verb {
-            "max" => {
-                self.table.max = Entries(number(words.next(), "max and a number")?);
-                if let Some(word) = words.next() {
-                    let buckets = number(words.next().filter(|_| word == "buckets"), "buckets and a number")?;
-                    self.table.buckets = Entries(buckets);
+        let expected = match decimal(time).map(Millis) {
+            None => "a time in milliseconds",
+            Some(time) if time < self.now => "a time not before the line above",
+            Some(time) => {
+                self.now = time;
+                let taken = match verb {
+                    b"kmsg" => self.record(text),
+                    _ => self.take(words, report),
+                };
+                if taken.is_some() {
+                    return Ok(());
                 }
+                FORMS.iter().find(|form| fields(form.as_bytes()).next() == Some(verb)).unwrap_or(&VERBS)
             }
-            "memory" => self.available = Kib(number(words.next(), "memory and KiB")?),
-            "netlink" => self.netlink = words.next() != Some("no"),
-            "count" => {
-                self.table.count = Entries(number(words.next(), "count and a number")?);
-                let mut dropped = None;
-                if let Some(word) = words.next() {
-                    let sum = number(words.next().filter(|_| word == "drop"), "drop and a number")?;
-                    dropped = Some(sum.wrapping_sub(self.drops.replace(sum).unwrap_or(sum)));
-                }
+        };
+        Err(Fault { line: self.line, expected })
+    }
+
+    fn record(&mut self, text: &[u8]) -> Option<()> {
+        // It begins behind the first g of the line, which is that of `kmsg`.
+        let record = text.splitn(2, |b| *b == b'g').nth(1)?.trim_ascii_start();
+        self.window.feed(&Record::parse(record).ok()?);
+        Some(())
+    }
+
+    /// `None`: not the form of the verb.
+    fn take(&mut self, words: [&[u8]; 6], report: &mut dyn FnMut(Millis, Event)) -> Option<()> {
+        let [_, verb, first, name, second, more] = words;
+        // A second number stands there with its name, or not at all.
+        let with = |wanted: &[u8]| match name {
+            b"" => Some(None),
+            _ if name == wanted && more.is_empty() => decimal32(second).map(Some),
+            _ => None,
+        };
+        match verb {
+            b"max" => {
+                let (max, buckets) = (decimal32(first)?, with(b"buckets")?);
+                self.table.max = Entries(max);
+                self.table.buckets = buckets.map_or(self.table.buckets, Entries);
+            }
+            b"count" => {
+                let (count, sum) = (decimal32(first)?, with(b"drop")?);
+                self.table.count = Entries(count);
+                let dropped = sum.map(|sum| sum.wrapping_sub(self.drops.replace(sum).unwrap_or(sum)));
                 self.look(Some(self.table), dropped, report);
             }
-            "blind" => self.look(None, None, report),
-            "kmsg" => {
-                let record = Record::parse(rest.as_bytes()).map_err(|_| fault("a record of /dev/kmsg"))?;
-                self.window.feed(&record);
+            _ if !name.is_empty() => return None,
+            b"memory" => self.available = Kib(decimal32(first)?),
+            b"netns" => self.window.set_namespace(decimal32(first)?),
+            b"netlink" if matches!(first, b"yes" | b"no") => self.netlink = first == b"yes",
+            b"blind" if first.is_empty() => {
+                // The module went away: its counters will begin anew.
+                self.drops = None;
+                self.look(None, None, report);
             }
-            _ => return Err(fault("max, memory, netlink, count, blind or kmsg")),
+            _ => return None,
         }
-        Ok(())
+        Some(())
     }
 
     fn look(&mut self, table: Option<Table>, dropped: Option<u32>, report: &mut dyn FnMut(Millis, Event)) {
         let now = self.now;
         let settings = self.config.settings();
-        if let Some((decision, before, max)) = self.pending.take() {
+        if let Some((at, decision, before, max)) = self.pending.take() {
             let after = table.map_or(before, |t| t.count);
             let done = match decision.action {
                 Action::Grow { to } => table.is_some_and(|t| t.max >= to),
+                Action::Shrink { to } => table.is_some_and(|t| t.max <= to),
                 _ => true,
             };
+            if let Action::Open { .. } = decision.action {
+                self.open_until = at.after(self.config.open_seconds);
+            }
             if done && let Action::Grow { to } = decision.action {
                 self.grown = Some((self.grown.map_or(max, |(base, _)| base), to));
             }
             let outcome = Outcome { action: decision.action, before, after, took: Millis(0), done };
-            self.guard.outcome(now, &outcome, &settings);
+            // It was done when it was decided on: milliseconds, where the next look may be seconds away.
+            self.guard.outcome(at, &outcome, &settings);
         }
         let (heard, told) = (*self.window.since(), core::mem::replace(&mut self.told, *self.window.since()));
         let look = Look {
@@ -144,8 +192,16 @@ impl<'c> Replay<'c> {
         let means = self.means();
         let decision = self.guard.turn(&look, &means, &settings, &mut |event| report(now, event));
         if let Some(decision) = decision {
-            report(now, Event::Decided { decision, dry: self.config.dry_run });
-            self.pending = Some((decision, self.table.count, self.table.max));
+            let dry = self.config.dry_run;
+            report(now, Event::Decided { decision, dry });
+            let Table { count, max, .. } = self.table;
+            if dry {
+                let outcome =
+                    Outcome { action: decision.action, before: count, after: count, took: Millis(0), done: false };
+                self.guard.outcome(now, &outcome, &settings);
+            } else {
+                self.pending = Some((now, decision, count, max));
+            }
         }
     }
 
@@ -164,7 +220,15 @@ impl<'c> Replay<'c> {
         };
         let grow_to = sizing::grow_step(&table).ok().map(|step| step.to);
         let grown_from = self.grown.filter(|(_, to)| t.max == *to).map(|(base, _)| base);
-        Means { grow_to, grown_from, can_trim: self.netlink && self.config.ladder.contains(&Rung::Trim) }
+        let can_trim = self.netlink && self.config.ladder.contains(&Rung::Trim);
+        Means {
+            grow_to,
+            grown_from,
+            can_trim,
+            can_shed: self.netlink,
+            can_open: self.now >= self.open_until,
+            ..Means::default()
+        }
     }
 
     /// Lines read so far.

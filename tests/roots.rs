@@ -15,22 +15,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-fn roots() -> Vec<PathBuf> {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/roots");
-    let mut roots: Vec<_> = fs::read_dir(here).unwrap().map(|e| e.unwrap().path()).filter(|p| p.is_dir()).collect();
-    roots.sort();
-    assert!(roots.len() > 6);
-    roots
-}
-
-/// Compares with the file, or writes it where `UPDATE` is set. Says what differs.
-fn differs(file: &Path, now: &str) -> Option<String> {
-    if std::env::var_os("UPDATE").is_some() {
-        fs::write(file, now).unwrap();
-    }
-    let expected = fs::read_to_string(file).unwrap_or_default();
-    (expected != now).then(|| format!("not as in {}; UPDATE=1 writes it anew. It is now:\n{now}", file.display()))
-}
+mod expected;
+use expected::{cases, differs, same};
 
 /// Every file below `dir`, by its path from there.
 fn tree(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
@@ -112,7 +98,7 @@ fn run(root: &Path) -> String {
 #[test]
 fn each_root_says_what_is_expected() {
     let mut faults = String::new();
-    for root in roots() {
+    for root in cases("roots") {
         let now = run(&root);
         assert!(!now.contains("panicked") && !now.contains("exit none"), "{}:\n{now}", root.display());
         faults += &differs(&root.join("expected"), &now).unwrap_or_default();
@@ -205,11 +191,8 @@ fn what_the_library_reads_in_each_root() {
     let mut out = String::from(
         "root                     MemTotal cost          max buckets  count    drop  log full  set max  set bkt unread entries class of board, entries\n",
     );
-    for root in roots() {
+    for root in cases("roots") {
         out += &overview(&root);
     }
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/roots/overview");
-    if let Some(difference) = differs(&file, &out) {
-        panic!("{difference}");
-    }
+    same("roots/overview", &out);
 }

@@ -11,7 +11,8 @@ use ctwarden::sizing::{Found, Grow, MAX_STEPS, Machine, Plan, Policy, Step, Tabl
 use ctwarden::units::{Entries, Kib, Permille};
 use proptest::prelude::*;
 use std::fmt::Write as _;
-use std::path::Path;
+
+mod expected;
 
 fn machine(mem_total: u32, pointer: u32, board: &str) -> Machine {
     let cost = EntryCost::ASSUMED;
@@ -91,17 +92,7 @@ fn the_table_for_owners() {
         let _ = writeln!(out, "  {step:?}");
     }
     let _ = writeln!(out, "  write max {:?}, buckets {:?}", p.set_max, p.set_buckets);
-    same(&out);
-}
-
-/// Compares with `tests/sizing/expected`, or writes it where `UPDATE` is set.
-fn same(out: &str) {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sizing/expected");
-    if std::env::var_os("UPDATE").is_some() {
-        std::fs::write(&file, out).unwrap();
-    }
-    let expected = std::fs::read_to_string(&file).unwrap_or_default();
-    assert!(expected == out, "not as in {}; UPDATE=1 writes it anew. It is now:\n{out}", file.display());
+    expected::same("sizing/expected", &out);
 }
 
 /// RAM from nothing to absurd, mostly as routers have it.

@@ -37,6 +37,8 @@ pub const BUCKETS: Names = &[
     "sys/module/nf_conntrack/parameters/hashsize",
     "proc/sys/net/ipv4/netfilter/ip_conntrack_buckets",
 ];
+pub const LIBERAL: Names =
+    &["proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal", "proc/sys/net/ipv4/netfilter/ip_conntrack_tcp_be_liberal"];
 pub const STAT: Names = &["proc/net/stat/nf_conntrack", "proc/net/stat/ip_conntrack"];
 pub const TEXT: Names = &["proc/net/nf_conntrack", "proc/net/ip_conntrack"];
 pub const MEMINFO: Names = &["proc/meminfo"];

@@ -67,7 +67,10 @@ impl StateFile {
     pub fn save(&self, journal: &Journal) -> Result<(), Errno> {
         if journal.is_empty() {
             return match unlink(self.path.as_str()) {
-                Ok(()) | Err(Errno::ENOENT) => Ok(()),
+                Ok(()) | Err(Errno::ENOENT) => {
+                    crate::crash::step();
+                    Ok(())
+                }
                 Err(e) => Err(e),
             };
         }
@@ -82,7 +85,10 @@ impl StateFile {
             return Err(Errno::ENOSPC);
         }
         fsync(&fd)?;
-        renameat(nix::fcntl::AT_FDCWD, self.fresh.as_str(), nix::fcntl::AT_FDCWD, self.path.as_str())
+        crate::crash::step();
+        renameat(nix::fcntl::AT_FDCWD, self.fresh.as_str(), nix::fcntl::AT_FDCWD, self.path.as_str())?;
+        crate::crash::step();
+        Ok(())
     }
 }
 

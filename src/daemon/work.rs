@@ -10,7 +10,7 @@ use ctwarden::decide::sample::{HolderId, Order, Sample, scramble};
 use ctwarden::decide::trim::{Goal, Plan};
 use ctwarden::entry::Entry;
 use ctwarden::incident::{CULPRITS, Culprit, Culprits};
-use ctwarden::observe::census::Census;
+use ctwarden::observe::census::{Census, KINDS};
 use ctwarden::observe::timeouts::{Timeout, Timeouts, kernel_version};
 use ctwarden::protocol::{By, ROWS_MOST, Selection, Top, TopKey, TopRow};
 use ctwarden::units::{Entries, Permille};
@@ -182,10 +182,10 @@ impl Work {
     }
 
     /// Turns the sample into a plan.
-    pub fn make_plan(&mut self, goal: Goal) {
+    pub fn make_plan(&mut self, goal: Goal, level_only: bool) {
         let salt = self.draw();
         let Room { plan, sample, .. } = &mut *self.room;
-        plan.make(sample, goal, salt);
+        plan.make_of(sample, goal, salt, level_only);
     }
 
     /// Who holds the table, after a sample or census pass that counted it.
@@ -235,6 +235,10 @@ impl Work {
                 let tally = self.room.census.class(class);
                 add(TopKey::State(class), tally, tally.count);
             }),
+        }
+        for kind in 0..KINDS.len() {
+            let tally = self.room.census.kind(kind);
+            add(TopKey::Kind(kind as u8), tally, tally.count);
         }
         top
     }

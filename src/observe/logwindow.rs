@@ -93,6 +93,11 @@ impl LogWindow {
         Self { namespace, start: u64::MAX, before: NOTHING, since: NOTHING, next: None, own: None, pending: None }
     }
 
+    /// From here on this is the inode of our own network namespace.
+    pub fn set_namespace(&mut self, namespace: u32) {
+        self.namespace = Some(namespace);
+    }
+
     /// From here on lines are evidence: what was fed so far is old news, the next record is not. With nothing fed (the log was
     /// opened at its end) all that comes is evidence.
     pub fn start(&mut self) {

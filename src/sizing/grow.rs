@@ -1,9 +1,8 @@
-//! The rung `grow`, and whether a value is still ours.
+//! The rung `grow`.
 
 use super::{MAX_PER_BUCKET, NO_LIMIT};
 use crate::observe::memory::EntryCost;
 use crate::units::{Entries, Kib, Permille};
-use serde::{Deserialize, Serialize};
 
 /// The table that is to grow, and what it may grow into.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +26,7 @@ pub struct Table {
 }
 
 /// What kept a step from being longer, or from being taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
     /// `MemAvailable` less the reserve pays for no more.
     Memory,
@@ -49,7 +48,7 @@ impl Limit {
 }
 
 /// A step up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grow {
     /// From this max.
     pub from: Entries,
@@ -62,7 +61,7 @@ pub struct Grow {
 }
 
 /// No step: what stands against it, and how far one could go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// What stands against it.
     pub by: Limit,
@@ -106,28 +105,6 @@ pub fn grow_step(t: &Table) -> Result<Grow, Refusal> {
 
 fn clip(n: u64) -> u32 {
     if n > u32::MAX as u64 { u32::MAX } else { n as u32 }
-}
-
-/// Whose a value is that we have written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Drift {
-    /// Still what we wrote.
-    Ours,
-    /// What it was before us: the module was loaded again. To be mended.
-    FellBack,
-    /// Anything else: an operator's. To be left, now and when we undo.
-    Operator,
-}
-
-/// Compares the value found now with the one before us and the one we wrote.
-pub fn drift(now: Entries, before_us: Entries, ours: Entries) -> Drift {
-    if now == ours {
-        Drift::Ours
-    } else if now == before_us {
-        Drift::FellBack
-    } else {
-        Drift::Operator
-    }
 }
 
 #[cfg(test)]
@@ -196,16 +173,5 @@ mod tests {
     #[test]
     fn no_max_is_nothing_to_raise() {
         assert!(grow_step(&Table { max: Entries(0), ..table() }).is_err());
-    }
-
-    #[test]
-    fn a_module_reload_is_mended_and_an_operator_is_left_alone() {
-        let (before, ours) = (Entries(7_680), Entries(23_000));
-        assert_eq!(drift(ours, before, ours), Drift::Ours);
-        assert_eq!(drift(before, before, ours), Drift::FellBack);
-        assert_eq!(drift(Entries(65_536), before, ours), Drift::Operator);
-        assert_eq!(drift(Entries(0), before, ours), Drift::Operator);
-        // Found as we would have it: nothing was written, nothing is to be mended.
-        assert_eq!(drift(ours, ours, ours), Drift::Ours);
     }
 }

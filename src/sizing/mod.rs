@@ -6,7 +6,7 @@
 //! raw, clamped to floor and ceiling, but never below what is set already = max
 //! buckets: whole pages, buckets ≤ max ≤ 8 × buckets
 //!
-//! later, in need: [`grow_step`]     after a look: [`drift`]
+//! later, in need: [`grow_step`]
 //! ```
 //!
 //! [`board`]: crate::board
@@ -14,7 +14,7 @@
 mod grow;
 mod plan;
 
-pub use grow::{Drift, Grow, Limit, Refusal, Table, drift, grow_step};
+pub use grow::{Grow, Limit, Refusal, Table, grow_step};
 pub use plan::{Found, MAX_STEPS, Machine, Plan, plan};
 mod step;
 pub use step::{CeilingOf, Step};

@@ -1,5 +1,6 @@
 //! What is said to the kernel and what it answers: the effects, without a decision in them.
 
+pub mod addresses;
 pub mod counters;
 pub mod evict;
 pub mod log;

@@ -1,0 +1,473 @@
+//! Whatever the table does and whatever comes of relief: what the guard must never do, and what it must do in the end.
+//!
+//! Each law is checked against the bare looks and outcomes, kept here, not against what the guard remembers of them.
+
+use ctwarden::decide::ladder::{Action, Decision, FLUSHES_REMEMBERED, Means, Outcome, Settings};
+use ctwarden::detect::{FULL, LOOK_LATEST, LOOK_SOONEST, Look, Marks, Table, Verdict};
+use ctwarden::guard::Guard;
+use ctwarden::lease::Scope;
+use ctwarden::rung::{RUNGS, Rung};
+use ctwarden::units::{Entries, Millis, Permille};
+use proptest::prelude::*;
+
+const HOUR: u64 = 3_600_000;
+/// A refusal is believed to go on for so long at most: kernels print ten lines in 5 s.
+const REFUSAL_NEWS: u64 = 6_000;
+/// The same where the drop column tells of every packet.
+const REFUSAL_NEWS_EXACT: u64 = 2_000;
+/// Max goes back after so much calm, and what failed is tried again after it.
+const REST: u64 = 60_000;
+/// The longest that a trim in vain keeps the next one waiting, beside the time that it took itself.
+const PAUSE: u64 = 2_000;
+
+/// Where the count is, for some looks.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Where {
+    Low,
+    Between,
+    High,
+    Full,
+    Anywhere,
+    Unreadable,
+}
+
+/// What becomes of an action.
+#[derive(Clone, Copy, Debug)]
+enum Fate {
+    /// The count goes down to this part of max.
+    Done(u16),
+    Failed,
+    /// A fresh look did not call for it any more.
+    Dropped,
+}
+
+/// Some looks that are alike.
+#[derive(Clone, Debug)]
+struct Stretch {
+    at: Where,
+    within: u16,
+    max: u32,
+    looks: u8,
+    gap: u64,
+    dropped: u32,
+    logged: u32,
+    suppressed: u32,
+    expectations: u32,
+    grow_by: Option<u8>,
+    grown_from: Option<u8>,
+    can_trim: bool,
+    can_shed: bool,
+    can_open: bool,
+    fate: Fate,
+    took: u64,
+    /// Before it: somebody asks for a flush, or the config is read anew.
+    asked: bool,
+    reload: Option<Settings>,
+}
+
+prop_compose! {
+    fn settings()(
+        rungs in Just(Rung::ALL).prop_shuffle(), many in 0..=RUNGS, usual in prop::bool::weighted(0.6),
+        high in prop_oneof![3 => Just(850u16), 1 => 100..=990u16], below in 10..=900u16,
+        hold in prop_oneof![Just(0u64), Just(10_000), 0..600_000u64],
+        flushes_per_hour in 0..=FLUSHES_REMEMBERED as u8,
+        flush_gain in prop_oneof![Just(0u64), Just(60_000), 0..=HOUR],
+        opens_per_hour in 0..=2u8,
+    ) -> Settings {
+        let rungs = if usual { vec![Rung::Grow, Rung::Trim, Rung::Shed, Rung::Flush, Rung::Open] } else { rungs[..many].to_vec() };
+        let low = Permille(high.saturating_sub(below).max(50));
+        Settings {
+            ladder: rungs.into_iter().collect(),
+            marks: Marks { high: Permille(high), low, hold: Millis(hold) },
+            flushes_per_hour,
+            flush_gain: Millis(flush_gain),
+            open_scope: Scope::Router,
+            opens_per_hour,
+        }
+    }
+}
+
+prop_compose! {
+    fn stretches()(
+        at in prop_oneof![
+            2 => Just(Where::Low), 1 => Just(Where::Between), 1 => Just(Where::High), 5 => Just(Where::Full),
+            1 => Just(Where::Anywhere), 1 => Just(Where::Unreadable),
+        ],
+        within in 0..1000u16,
+        max in prop_oneof![8 => Just(16_384u32), 1 => Just(0), 1 => 1..200u32, 1 => any::<u32>()],
+        looks in 1..12u8,
+        gap in prop_oneof![
+            4 => prop::sample::select(&[0u64, 20, 100, 1_000][..]), 3 => Just(4_000), 1 => 0..20_000u64, 1 => Just(600_000),
+        ],
+        (dropped, logged, suppressed, expectations) in (
+            prop_oneof![2 => Just(0u32), 2 => 1..1_000u32, 1 => any::<u32>()],
+            prop_oneof![2 => Just(0u32), 2 => 1..=10u32, 1 => any::<u32>()],
+            prop_oneof![4 => Just(0u32), 1 => any::<u32>()],
+            prop_oneof![6 => Just(0u32), 1 => any::<u32>()],
+        ),
+        grow_by in prop::option::weighted(0.3, 0..100u8),
+        grown_from in prop::option::weighted(0.3, 1..100u8),
+        can_trim in prop::bool::weighted(0.8),
+        (can_shed, can_open) in (prop::bool::weighted(0.5), prop::bool::weighted(0.5)),
+        fate in prop_oneof![3 => (0..1200u16).prop_map(Fate::Done), 1 => Just(Fate::Failed), 1 => Just(Fate::Dropped)],
+        took in prop_oneof![Just(0u64), Just(30), 0..20_000u64],
+        asked in prop::bool::weighted(0.1),
+        reload in prop::option::weighted(0.05, settings()),
+    ) -> Stretch {
+        Stretch { at, within, max, looks, gap, dropped, logged, suppressed, expectations, grow_by, grown_from, can_trim, can_shed, can_open, fate, took, asked, reload }
+    }
+}
+
+/// A flush that was done, and how long it was until the table was above the high mark again.
+#[derive(Clone, Copy, Debug)]
+struct Flushed {
+    at: u64,
+    bought: Option<u64>,
+}
+
+/// A guard, and a witness of all that it was shown and did.
+struct Watched {
+    guard: Guard,
+    s: Settings,
+    /// The kernel has the `drop` column.
+    column: bool,
+    now: u64,
+    /// Since when packets were refused with a full table, and when last; as the looks say.
+    full: Option<(u64, u64)>,
+    last_occupancy: u16,
+    flushes: Vec<Flushed>,
+    flush_failed: Option<u64>,
+    opens: Vec<u64>,
+    grow_failed: bool,
+    shrink_failed: bool,
+    /// A trim of this climb that left the table above the high mark.
+    trim_failed: bool,
+    trim_due: u64,
+    calm_since: Option<u64>,
+}
+
+impl Watched {
+    fn new(s: Settings, column: bool) -> Self {
+        Watched {
+            guard: Guard::default(),
+            s,
+            column,
+            now: 0,
+            full: None,
+            last_occupancy: 0,
+            flushes: vec![],
+            flush_failed: None,
+            opens: vec![],
+            grow_failed: false,
+            shrink_failed: false,
+            trim_failed: false,
+            trim_due: 0,
+            calm_since: None,
+        }
+    }
+
+    fn count(&self, w: &Stretch) -> u32 {
+        let (high, low) = (self.s.marks.high.0 as u64, self.s.marks.low.0 as u64);
+        let (r, max) = (w.within as u64, w.max as u64);
+        let part = |permille: u64| (max * permille / 1000) as u32;
+        match w.at {
+            Where::Low => part(low * r / 1000),
+            Where::Between => part(low + (high - low) * r / 1000),
+            Where::High => part(high + (1000 - high) * r / 1000).saturating_add(1).min(w.max),
+            Where::Full => w.max,
+            Where::Anywhere | Where::Unreadable => part(r * 2).max(r as u32),
+        }
+    }
+
+    fn look(&self, w: &Stretch) -> Look {
+        let table = Table { count: Entries(self.count(w)), max: Entries(w.max), buckets: Entries(w.max) };
+        Look {
+            at: Millis(self.now),
+            table: (w.at != Where::Unreadable).then_some(table),
+            dropped: self.column.then_some(w.dropped),
+            logged: w.logged,
+            suppressed: w.suppressed,
+            expectations: w.expectations,
+        }
+    }
+
+    /// What the looks themselves say about being full.
+    fn witness(&mut self, look: &Look) {
+        let Some(t) = look.table else {
+            (self.full, self.last_occupancy) = (None, 0);
+            return;
+        };
+        let (now, occupancy) = (self.now, t.occupancy());
+        let refused = look.dropped.unwrap_or(0) > 0 || look.logged > 0 || t.max.0 > 0 && t.count >= t.max;
+        let full = occupancy.max(Permille(self.last_occupancy)) >= FULL;
+        if refused && (full || self.full.is_some()) {
+            self.full = Some((self.full.map_or(now, |(since, _)| since), now));
+        }
+        let news = if self.column { REFUSAL_NEWS_EXACT } else { REFUSAL_NEWS };
+        if self.full.is_some_and(|(_, last)| now - last >= news) || occupancy <= self.s.marks.low {
+            self.full = None;
+        }
+        if occupancy >= self.relief_from()
+            && let Some(last) = self.flushes.last_mut()
+        {
+            last.bought.get_or_insert(now - last.at);
+        }
+        self.last_occupancy = occupancy.0;
+    }
+
+    /// From here on relief is called for: the high mark; while packets are refused a full table, wherever the mark is.
+    fn relief_from(&self) -> Permille {
+        let high = self.s.marks.high;
+        if self.full.is_some_and(|(since, _)| self.now > since) { high.min(FULL) } else { high }
+    }
+
+    fn flush_is_allowed(&self) -> Result<(), TestCaseError> {
+        let lately = self.flushes.iter().filter(|f| self.now - f.at < HOUR).count();
+        prop_assert!(lately < self.s.flushes_per_hour as usize, "{lately} flushes within the hour");
+        // The last one: of those before it the config may have thought otherwise.
+        let last = self.flushes.last().filter(|f| self.now - f.at < HOUR);
+        let poor = last.and_then(|f| f.bought).is_some_and(|bought| bought < self.s.flush_gain.0);
+        prop_assert!(!poor, "the last one bought too little: {last:?}");
+        prop_assert!(self.flush_failed.is_none_or(|at| self.now - at >= HOUR), "it could not be done before");
+        Ok(())
+    }
+
+    fn may_open(&self) -> bool {
+        self.opens.iter().filter(|at| self.now - **at < HOUR).count() < self.s.opens_per_hour as usize
+    }
+
+    /// Entries can be deleted by one of these rungs.
+    fn trims(&self, w: &Stretch, rungs: &[Rung]) -> bool {
+        w.can_trim && rungs.contains(&Rung::Trim) || w.can_shed && rungs.contains(&Rung::Shed)
+    }
+
+    /// What stands before a rung in the ladder.
+    fn before(&self, rung: Rung) -> impl Iterator<Item = Rung> {
+        self.s.ladder.clone().into_iter().take_while(move |r| *r != rung)
+    }
+
+    /// One look and what the guard makes of it.
+    fn turn(&mut self, w: &Stretch) -> Result<Option<Decision>, TestCaseError> {
+        let look = self.look(w);
+        let occupancy = look.table.map_or(Permille(0), |t| t.occupancy());
+        let part = |p: u8| Entries((w.max as u64 * p as u64 / 50).min(u32::MAX as u64) as u32);
+        let means = Means {
+            grow_to: w.grow_by.map(part),
+            grown_from: w.grown_from.map(part),
+            can_trim: w.can_trim,
+            can_shed: w.can_shed,
+            can_open: w.can_open,
+            can_stateless: w.can_open,
+            can_unload: w.can_open,
+        };
+        self.witness(&look);
+        let decision = self.guard.turn(&look, &means, &self.s, &mut |event| drop(event.to_string()));
+        let e = *self.guard.evidence();
+        let next = self.guard.next_look(&self.s);
+        prop_assert!((LOOK_SOONEST..=LOOK_LATEST).contains(&next), "next look in {next}");
+        prop_assert_eq!(e.verdict == Verdict::Blind, look.table.is_none());
+        let climbing = matches!(e.verdict, Verdict::Filling | Verdict::Saturated);
+        self.trim_failed &= climbing;
+        self.shrink_failed &= !climbing;
+        if e.verdict == Verdict::Calm {
+            let since = *self.calm_since.get_or_insert(self.now);
+            self.grow_failed &= self.now - since < REST;
+        } else {
+            self.calm_since = None;
+        }
+        if e.verdict == Verdict::Blind {
+            self.renewed();
+        }
+        let Some(Decision { action, .. }) = decision else {
+            let wanted = climbing && occupancy >= self.relief_from();
+            let trims = self.trims(w, &self.s.ladder);
+            let has = |rung| e.verdict == Verdict::Saturated && w.can_open && self.s.ladder.contains(&rung);
+            let opens = has(Rung::Open) && self.may_open() || has(Rung::Stateless) || has(Rung::Unload);
+            let flushes = e.verdict == Verdict::Saturated && self.s.ladder.contains(&Rung::Flush);
+            let idle = match trims {
+                true => self.now < self.trim_due,
+                false => !opens && (!flushes || self.flush_is_allowed().is_err()),
+            };
+            prop_assert!(!wanted || idle, "nothing is done about {e:?}");
+            return Ok(None);
+        };
+        if let Action::Shrink { to } = action {
+            prop_assert_eq!(e.verdict, Verdict::Calm);
+            prop_assert!(Some(to) == means.grown_from && !self.shrink_failed);
+            prop_assert!(self.calm_since.is_some_and(|since| self.now - since >= REST));
+            prop_assert!(e.table.count <= to.part(self.s.marks.low), "it would be full again");
+            return Ok(decision);
+        }
+        prop_assert!(climbing, "{action} while {}", e.verdict);
+        prop_assert!(self.s.ladder.contains(&action.rung()), "{action}");
+        prop_assert!(occupancy >= self.relief_from(), "{action} at {occupancy}");
+        let grows = means.grow_to.is_some_and(|to| to > e.table.max);
+        // One pass, at the first of their places: shed is what trim becomes when it has to come back too often.
+        let place = match action {
+            Action::Trim | Action::Shed => {
+                let first = self.s.ladder.iter().find(|r| matches!(r, Rung::Trim | Rung::Shed));
+                first.copied().unwrap_or(Rung::Trim)
+            }
+            other => other.rung(),
+        };
+        if place != Rung::Grow && self.before(place).any(|r| r == Rung::Grow) {
+            prop_assert!(!grows || self.grow_failed, "{action} before grow");
+        }
+        match action {
+            Action::Grow { to } => prop_assert!(Some(to) == means.grow_to && grows && !self.grow_failed),
+            Action::Trim => prop_assert!(w.can_trim),
+            Action::Shed => prop_assert!(w.can_shed),
+            Action::Flush | Action::Open { .. } | Action::Stateless | Action::Unload => {
+                prop_assert_eq!(e.verdict, Verdict::Saturated);
+                let lasted = self.full.map(|(since, _)| self.now - since);
+                prop_assert!(lasted.is_some_and(|l| l >= self.s.marks.hold.0), "{action} after {lasted:?}");
+                if self.trims(w, &self.before(place).collect::<Vec<_>>()) {
+                    prop_assert!(self.trim_failed, "{action} before trim");
+                }
+                match action {
+                    Action::Flush => self.flush_is_allowed()?,
+                    Action::Open { .. } => prop_assert!(w.can_open && self.may_open()),
+                    _ => prop_assert!(w.can_open),
+                }
+                if action != Action::Flush && self.before(place).any(|r| r == Rung::Flush) {
+                    prop_assert!(self.flush_is_allowed().is_err(), "{action} before flush");
+                }
+            }
+            Action::Shrink { .. } => {}
+        }
+        Ok(decision)
+    }
+
+    /// What came of it.
+    fn act(&mut self, action: Action, w: &Stretch) {
+        let (before, full_from) = (Entries(self.count(w)), self.relief_from());
+        self.now += w.took;
+        let (after, done) = match w.fate {
+            Fate::Done(part) => (Entries((w.max as u64 * part as u64 / 1000).min(u32::MAX as u64) as u32), true),
+            Fate::Failed => (before, false),
+            Fate::Dropped => return,
+        };
+        let outcome = Outcome { action, before, after, took: Millis(w.took), done };
+        self.guard.outcome(Millis(self.now), &outcome, &self.s);
+        match action {
+            Action::Grow { .. } => self.grow_failed = !done,
+            Action::Shrink { .. } => self.shrink_failed = !done,
+            Action::Trim | Action::Shed => {
+                self.trim_failed = after >= self.guard.evidence().table.max.part(full_from);
+                self.trim_due = self.now + PAUSE.max(w.took);
+            }
+            Action::Flush if done => {
+                self.flushes.push(Flushed { at: self.now, bought: None });
+                self.trim_failed = false;
+            }
+            Action::Flush => self.flush_failed = Some(self.now),
+            Action::Open { .. } => self.opens.push(self.now),
+            Action::Stateless | Action::Unload => {}
+        }
+    }
+
+    /// The config is another, or the table may be: what failed may work now.
+    fn renewed(&mut self) {
+        (self.grow_failed, self.shrink_failed, self.trim_failed) = (false, false, false);
+        (self.trim_due, self.flush_failed) = (0, None);
+    }
+
+    fn pass(&mut self, w: &Stretch) -> Result<(), TestCaseError> {
+        if let Some(s) = &w.reload {
+            self.s = s.clone();
+            self.guard.ladder.renew();
+            self.renewed();
+        }
+        if w.asked && self.guard.ladder.may_flush(Millis(self.now), &self.s).is_ok() {
+            self.flush_is_allowed()?;
+            self.act(Action::Flush, w);
+        }
+        for _ in 0..w.looks {
+            self.now += w.gap;
+            if let Some(decision) = self.turn(w)? {
+                self.act(decision.action, w);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A table with nothing to tell, at a place.
+fn quiet(at: Where, within: u16) -> Stretch {
+    Stretch {
+        at,
+        within,
+        max: 16_384,
+        looks: 1,
+        gap: 0,
+        dropped: 0,
+        logged: 0,
+        suppressed: 0,
+        expectations: 0,
+        grow_by: Some(60),
+        grown_from: None,
+        can_trim: true,
+        can_shed: false,
+        can_open: false,
+        fate: Fate::Failed,
+        took: 0,
+        asked: false,
+        reload: None,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_guard_keeps_its_laws(s in settings(), column: bool, stretches in prop::collection::vec(stretches(), 1..40)) {
+        let mut watched = Watched::new(s, column);
+        for stretch in &stretches {
+            watched.pass(stretch)?;
+        }
+    }
+
+    /// Once the load is gone the guard is calm again, its incidents are over, and the next climb begins with the first rung.
+    #[test]
+    fn it_always_comes_back(
+        s in settings(), column: bool, stretches in prop::collection::vec(stretches(), 1..20), within in 0..1000u16,
+    ) {
+        let mut watched = Watched::new(s, column);
+        for stretch in &stretches {
+            watched.pass(stretch)?;
+        }
+        let calm_by = watched.now + REFUSAL_NEWS;
+        while watched.now < calm_by + REST + 2 * LOOK_LATEST.0 {
+            let decision = watched.turn(&quiet(Where::Low, within))?;
+            prop_assert_eq!(decision, None);
+            let verdict = watched.guard.evidence().verdict;
+            prop_assert!(watched.now < calm_by || verdict == Verdict::Calm, "still {verdict}");
+            watched.now += watched.guard.next_look(&watched.s).0;
+        }
+        prop_assert!(watched.guard.incidents.all().all(|i| i.ended.is_some_and(|ended| ended >= i.began)));
+        let decision = watched.turn(&quiet(Where::High, 0))?;
+        // Nobody can be capped here; a trim has the first of its place and that of shed.
+        let trims = watched.s.ladder.contains(&Rung::Trim);
+        let mut rungs = watched.s.ladder.iter().map(|r| if trims && *r == Rung::Shed { Rung::Trim } else { *r });
+        let first = rungs.find(|r| matches!(r, Rung::Grow | Rung::Trim));
+        prop_assert_eq!(decision.map(|d| d.action.rung()), first);
+    }
+
+    /// A table that settles between the marks is calm after a while, and no climb goes on there.
+    #[test]
+    fn it_settles_between_the_marks(
+        s in settings(), column: bool, stretches in prop::collection::vec(stretches(), 1..20), within in 0..990u16,
+    ) {
+        let mut watched = Watched::new(s, column);
+        for stretch in &stretches {
+            watched.pass(stretch)?;
+        }
+        let calm_by = watched.now + 10_000 + REFUSAL_NEWS;
+        while watched.now < calm_by + LOOK_LATEST.0 {
+            let decision = watched.turn(&quiet(Where::Between, within))?;
+            prop_assert!(decision.is_none() || watched.relief_from() < watched.s.marks.high);
+            prop_assert!(watched.now < calm_by || watched.guard.evidence().verdict == Verdict::Calm);
+            watched.now += watched.guard.next_look(&watched.s).0;
+        }
+    }
+}
