@@ -56,7 +56,7 @@ pub const FORWARD: u8 = 0b1000;
 /// Capped.
 pub const NEW: u8 = 0b10_0000;
 
-// A line: flags, a blank, the rule. Flags: 4, 6 this family; A scope all; R un-NATed TCP; i for each LAN interface, and with
+// A line: flags or a dot, a blank, the rule. Flags: 4, 6 this family; A scope all; R un-NATed TCP; i for each LAN interface, and with
 // it h DHCP, d DNS. In the rule: %i interface, %p its sure ports, %q its other ports (a line for no port is left out), %a all
 // ports, %r a lease of 30 s, %l the lifeline's, %z a mask of zeros, %x the suffix of names, %s the mask of a source, %n its bits.
 
@@ -74,9 +74,9 @@ ih4 -A ctwarden_out -o %i -p udp --sport 67 --dport 68 -j ctwarden_go
 ih6 -A ctwarden_out -o %i -p udp --sport 547 --dport 546 -j ctwarden_go
 id -A ctwarden_out -o %i -p udp --sport 53 -m addrtype --src-type LOCAL --limit-iface-out -j ctwarden_go
 id -A ctwarden_out -o %i -p tcp --sport 53 -m addrtype --src-type LOCAL --limit-iface-out -j ctwarden_go
- -A ctwarden_go %llifeline%x -j CT --notrack
- -A ctwarden_go -j ctwarden_open
- -A ctwarden_open %rrouter%x -j CT --notrack
+. -A ctwarden_go %llifeline%x -j CT --notrack
+. -A ctwarden_go -j ctwarden_open
+. -A ctwarden_open %rrouter%x -j CT --notrack
 A -A ctwarden_in -p tcp -m multiport --dports %a -m addrtype --dst-type LOCAL --limit-iface-in %rports%x -j CT --notrack
 A -A ctwarden_out -p tcp -m multiport --sports %a -m addrtype --src-type LOCAL --limit-iface-out %rports%x -j CT --notrack
 iR -A ctwarden_in -i %i -p tcp %rlan%x -m addrtype ! --dst-type LOCAL -j CT --notrack
@@ -87,9 +87,9 @@ const FILTER_RULES: &str = "\
 A -A ctwarden_in %rall%x -j ACCEPT
 A -A ctwarden_fwd %rall%x -j ACCEPT
 A -A ctwarden_out %rall%x -j ACCEPT
- -A ctwarden_in -m conntrack ! --ctstate UNTRACKED -j RETURN
- -A ctwarden_fwd -m conntrack ! --ctstate UNTRACKED -j RETURN
- -A ctwarden_out -m conntrack ! --ctstate UNTRACKED -j RETURN
+. -A ctwarden_in -m conntrack ! --ctstate UNTRACKED -j RETURN
+. -A ctwarden_fwd -m conntrack ! --ctstate UNTRACKED -j RETURN
+. -A ctwarden_out -m conntrack ! --ctstate UNTRACKED -j RETURN
 i -A ctwarden_in -i %i -p tcp -m multiport --dports %p -j ctwarden_go
 i -A ctwarden_in -i %i -p tcp -m multiport --dports %q -j ctwarden_open
 ih4 -A ctwarden_in -i %i -p udp --sport 68 --dport 67 -j ctwarden_go
@@ -102,9 +102,9 @@ ih4 -A ctwarden_out -o %i -p udp --sport 67 --dport 68 -j ctwarden_go
 ih6 -A ctwarden_out -o %i -p udp --sport 547 --dport 546 -j ctwarden_go
 id -A ctwarden_out -o %i -p udp --sport 53 -j ctwarden_go
 id -A ctwarden_out -o %i -p tcp --sport 53 -j ctwarden_go
- -A ctwarden_go %llifeline%x -j ACCEPT
- -A ctwarden_go -j ctwarden_open
- -A ctwarden_open %rrouter%x -j ACCEPT
+. -A ctwarden_go %llifeline%x -j ACCEPT
+. -A ctwarden_go -j ctwarden_open
+. -A ctwarden_open %rrouter%x -j ACCEPT
 iR -A ctwarden_fwd -i %i -p tcp %rlan%x -j ACCEPT
 R -A ctwarden_fwd -p tcp ! --tcp-flags SYN,ACK SYN %rlan%x -j ACCEPT
 ";
@@ -113,11 +113,11 @@ R -A ctwarden_fwd -p tcp ! --tcp-flags SYN,ACK SYN %rlan%x -j ACCEPT
 /// has no protocol in its key and recent no port: a listed destination has the rate for each of its ports by itself. Its
 /// table is only for what is listed, so it can be small; the slow collector spares a wake-up a second.
 const MANGLE_RULES: &str = "\
- -A ctwarden_new -m conntrack ! --ctstate NEW -j RETURN
- -A ctwarden_new -m conntrack --ctstatus CONFIRMED -j RETURN
- -A ctwarden_new -m recent --rcheck --reap --seconds 30 --mask %s --name ctwarden_shed%x -m hashlimit \
+. -A ctwarden_new -m conntrack ! --ctstate NEW -j RETURN
+. -A ctwarden_new -m conntrack --ctstatus CONFIRMED -j RETURN
+. -A ctwarden_new -m recent --rcheck --reap --seconds 30 --mask %s --name ctwarden_shed%x -m hashlimit \
 --hashlimit-name ctwarden_shed%x --hashlimit-above 20/sec --hashlimit-mode srcip --hashlimit-srcmask %n %h -j DROP
- -A ctwarden_new -m recent --rcheck --reap --seconds 30 --rdest --name ctwarden_dest%x -m hashlimit \
+. -A ctwarden_new -m recent --rcheck --reap --seconds 30 --rdest --name ctwarden_dest%x -m hashlimit \
 --hashlimit-name ctwarden_dest%x --hashlimit-above 100/sec --hashlimit-burst 100 --hashlimit-mode dstip,dstport %h -j DROP
 ";
 
@@ -316,6 +316,9 @@ mod tests {
             assert_eq!(text.contains("ff02::1:2") && text.contains("ctwarden_lan6"), family == Family::V6);
             assert!(text.contains("-i br-lan -p tcp -m multiport --dports 22,80,443 -m addrtype"));
             assert_eq!(text.matches("--dport 53").count(), 4);
+            let forms = ["*", ":ctwarden_", "-A ctwarden_", "-I ", "COMMIT"];
+            assert!(text.lines().all(|l| forms.iter().any(|f| l.starts_with(f))), "{text}");
+            assert_eq!(text.matches("-A ctwarden_new").count(), 4);
             let lists = text.lines().filter(|l| l.contains("--name ctwarden_"));
             assert!(lists.clone().all(|l| l.contains("ctwarden_at_") || l.contains("--reap --seconds")), "{text}");
             assert!(lists.clone().all(|l| family == Family::V4 || l.contains("6 ") || l.ends_with('6')), "{text}");

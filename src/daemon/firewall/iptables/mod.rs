@@ -153,7 +153,8 @@ impl Iptables {
         let places = |lease: &Lease| self.places(&lans, lease, &|list| (list == List::Lifeline) == (term > TERM));
         for lease in leases {
             let places = places(lease);
-            if places.is_empty() || !places.iter().all(|(list, family, _)| lists::is_there(root, name(*list, *family))) {
+            if places.is_empty() || !places.iter().all(|(list, family, _)| lists::is_there(root, name(*list, *family)))
+            {
                 return Err(Errno::EOPNOTSUPP);
             }
         }
@@ -296,7 +297,7 @@ fn unload(root: &Root, family: Family, there: u8, ours: u8) -> Result<(), Errno>
     }
     for table in tables() {
         let mut text = String::new();
-        table.unload(&mut text, family, there).map_err(|_| Errno::EINVAL)?;
+        table.unload(&mut text, family, ours).map_err(|_| Errno::EINVAL)?;
         let begin = text.lines().next().unwrap_or_default();
         for line in text.lines().skip(1).filter(|l| *l != "COMMIT") {
             let _ = restore(root, family, PLAIN, &|one| {
