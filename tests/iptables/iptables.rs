@@ -40,6 +40,9 @@ fn work(words: &[String]) -> Outcome<bool> {
 }
 
 fn main() -> ExitCode {
+    if let Some(status) = daemon::firewall::guardian() {
+        return ExitCode::from(status);
+    }
     let words: Vec<String> = std::env::args().skip(1).collect();
     match work(&words) {
         Ok(true) => ExitCode::SUCCESS,

@@ -1,6 +1,7 @@
 //! The cases, each with both iptables at the same time.
 
 mod all;
+mod aside;
 mod lan;
 mod missing;
 mod router;
@@ -16,13 +17,15 @@ use crate::world::{Variant, World};
 
 type Case = fn(&mut World, &mut Checks<'_>) -> Outcome<()>;
 
-const CASES: [(u8, &str, Case); 6] = [
+const CASES: [(u8, &str, Case); 8] = [
     (1, "rules", rules::case),
     (2, "router", router::case),
     (3, "lan", lan::case),
     (4, "all", all::case),
     (5, "shed", shed::case),
     (6, "missing", missing::case),
+    (7, "snapshot", aside::snapshot),
+    (8, "script", aside::script),
 ];
 
 /// So many at a time: they mostly wait.
@@ -43,7 +46,6 @@ pub fn run(words: &[String]) -> Outcome<bool> {
         for _ in 0..AT_A_TIME {
             s.spawn(|| {
                 while let Some(((number, name, case), variant)) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    // IPv6 cases, legacy cases: told apart by ten.
                     let mut checks = Checks::of_case(&tally, *number * 10 + *variant as u8);
                     println!("      case {number}{} is {name}, {}", *variant as u8, variant.name());
                     let done = World::new(*variant, &format!("{name}-{}", variant.name()))

@@ -78,11 +78,7 @@ pub fn case(world: &mut World, checks: &mut Checks<'_>) -> Outcome<()> {
     for router in ["192.0.2.1", "fd77:2::1"] {
         checks.check("not from the WAN", !reaches(&world.wan, router, 80), || router.into());
     }
-    checks.equal(
-        "what was not ours is as it was",
-        world.shell(OTHERS)? == by_hand,
-        true,
-    );
+    checks.equal("what was not ours is as it was", world.shell(OTHERS)? == by_hand, true);
     checks.equal("revoked", subject.ask("revoke router br-lan 6 22"), "ok".into());
     checks.equal("nothing is left", subject.ask("left router br-lan 6 22"), "-1".into());
     for (router, _) in routers {

@@ -4,8 +4,7 @@ use crate::Outcome;
 use crate::checks::Checks;
 use crate::world::{Subject, World, fw3};
 
-const CONFIG: &str =
-    "config ctwarden 'main'\n option open_scope 'all'\n option lifeline_dns '1'\n list lan 'br-lan'\n list lan 'br-guest'\n";
+const CONFIG: &str = "config ctwarden 'main'\n option open_scope 'all'\n option lifeline_dns '1'\n list lan 'br-lan'\n list lan 'br-guest'\n";
 const NARROW: &str = "config ctwarden 'main'\n option open_scope 'router'\n";
 
 pub fn case(world: &mut World, checks: &mut Checks<'_>) -> Outcome<()> {
