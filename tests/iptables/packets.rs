@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::world::{Host, World};
 
 /// A packet that a firewall drops is not answered. A refused one is answered at once.
-const PATIENCE: Duration = Duration::from_millis(500);
+const PATIENCE: Duration = Duration::from_millis(1_200);
 
 pub fn address(text: &str) -> IpAddr {
     text.parse().expect("an address")
