@@ -92,7 +92,7 @@ impl StateFile {
     }
 }
 
-fn make_folders(path: &str) -> Result<(), Errno> {
+pub fn make_folders(path: &str) -> Result<(), Errno> {
     let ends = path.char_indices().skip(1).filter(|(_, c)| *c == '/').map(|(i, _)| i).chain([path.len()]);
     for end in ends {
         match mkdir(path.get(..end).unwrap_or(path), Mode::from_bits_truncate(0o755)) {

@@ -4,17 +4,20 @@
 //! ```text
 //! nft.rs       sets and rules in `inet fw4`, loaded by fw4 itself; else in a table of our own, with head rules in foreign
 //!              base chains, put there by nft(8) once
-//! iptables.rs  chains of our own behind `-m recent`; a lease is a line in /proc/net/xt_recent
-//! snapshot.rs  iptables without xt_recent: rules set aside, a guardian that puts them back
-//! script.rs    the firewall's init script
+//! iptables/    chains of our own behind `-m recent`; a lease is a line in /proc/net/xt_recent
+//! aside.rs     iptables without xt_recent: rules set aside; or the firewall's init script, stopped
+//! guardian.rs  the child that puts them back
+//! program.rs   other programs: started, fed, waited for
 //! ```
 
+mod aside;
+mod guardian;
 mod iptables;
 mod nft;
-mod script;
-mod snapshot;
+mod program;
 
 use super::root::Root;
+use aside::Aside;
 use ctwarden::config::Config;
 use ctwarden::event::Lifeline;
 use ctwarden::lease::{Backend, Lease};
@@ -22,8 +25,6 @@ use ctwarden::units::Millis;
 use iptables::Iptables;
 use nft::Nft;
 use nix::errno::Errno;
-use script::Script;
-use snapshot::Snapshot;
 
 /// What was found of our rules since the last look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,8 +44,8 @@ pub struct Firewall {
     fw4: Nft,
     nft: Nft,
     iptables: Iptables,
-    snapshot: Snapshot,
-    script: Script,
+    snapshot: Aside,
+    script: Aside,
 }
 
 /// The same call to whichever is in use.
@@ -69,8 +70,8 @@ impl Firewall {
             fw4: Nft::new("fw4"),
             nft: Nft::new("ctwarden"),
             iptables: Iptables::new(),
-            snapshot: Snapshot::new(),
-            script: Script::new(),
+            snapshot: Aside::snapshot(),
+            script: Aside::script(),
         }
     }
 
@@ -144,5 +145,15 @@ impl Firewall {
         let done = dispatch!(self, remove(root), Ok(()));
         crate::crash::step();
         done
+    }
+}
+
+/// `ctwarden guardian …`, which the daemon starts and the init script calls: its exit status. `None`: it is another command.
+pub fn guardian() -> Option<u8> {
+    let words: Vec<_> = std::env::args_os().skip(1).collect();
+    let words: Vec<_> = words.iter().filter_map(|word| word.to_str()).collect();
+    match words.as_slice() {
+        ["guardian", rest @ ..] => Some(guardian::main(rest)),
+        _ => None,
     }
 }
