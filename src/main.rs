@@ -4,7 +4,6 @@
 
 mod allocations;
 mod cli;
-mod crash;
 mod daemon;
 mod stdio;
 

@@ -1,6 +1,5 @@
 //! The socket that the CLI speaks to: one request a connection, one answer, bounded in number, size and time.
 
-use crate::cli::{show, text};
 use ctwarden::protocol::{Answer, Ask, LENGTH, REPLY_MOST, REQUEST_MOST, Reply, Request, frame, unframe};
 use ctwarden::units::Millis;
 use nix::errno::Errno;
@@ -22,7 +21,12 @@ const PATIENCE_ASKED: Millis = Millis(120_000);
 /// A frame on its way out or in. Not on the stack, as with the text in it.
 static FRAME: Mutex<[u8; REPLY_MOST + LENGTH]> = Mutex::new([0; REPLY_MOST + LENGTH]);
 
+/// How an answer becomes the text of a reply and the exit status of the command that asked: rendered for the asker, given
+/// to the last argument.
+pub type Render = fn(&Answer, &Ask, &mut dyn FnMut(&Reply<'_>));
+
 pub struct Control {
+    render: Render,
     listener: UnixListener,
     path: super::root::SystemPath,
     peers: [Option<Peer>; CONNECTIONS],
@@ -43,7 +47,7 @@ pub struct Asker(usize);
 impl Control {
     /// Listens at `path`, mode 0600. A socket left over by a daemon that is gone is replaced; EADDRINUSE: it is answered,
     /// or is something else.
-    pub fn open(path: &str) -> io::Result<Self> {
+    pub fn open(path: &str, render: Render) -> io::Result<Self> {
         if is_socket(path) && UnixStream::connect(path).is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused) {
             let _ = unlink(path);
         }
@@ -54,7 +58,7 @@ impl Control {
         listener.set_nonblocking(true)?;
         let mut kept = super::root::SystemPath::new();
         let _ = kept.push_str(path);
-        Ok(Self { listener, path: kept, peers: [const { None }; CONNECTIONS] })
+        Ok(Self { render, listener, path: kept, peers: [const { None }; CONNECTIONS] })
     }
 
     /// What to poll: the listener while there is a place, and every peer that has not asked yet.
@@ -126,10 +130,10 @@ impl Control {
     /// Answers and hangs up. One send: a reply is smaller than any socket buffer; a peer that does not read loses it.
     pub fn answer(&mut self, asker: Asker, answer: &Answer) {
         let Some(peer) = self.peers.get_mut(asker.0).and_then(Option::take) else { return };
-        let (json, colour) = peer.asked.map_or((false, false), |ask| (ask.json, ask.colour));
-        text::keep(colour, &|| show::answer(answer, json), &mut |exit, text| {
+        let ask = peer.asked.unwrap_or(Ask { request: Request::Status, json: false, colour: false });
+        (self.render)(answer, &ask, &mut |reply| {
             let mut frames = FRAME.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            if let Some(bytes) = frame(&Reply { exit: exit as u8, text }, &mut *frames) {
+            if let Some(bytes) = frame(reply, &mut *frames) {
                 let _ = send(peer.fd.as_raw_fd(), bytes, MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT);
             }
         });

@@ -68,7 +68,7 @@ impl StateFile {
         if journal.is_empty() {
             return match unlink(self.path.as_str()) {
                 Ok(()) | Err(Errno::ENOENT) => {
-                    crate::crash::step();
+                    crate::daemon::crash::step();
                     Ok(())
                 }
                 Err(e) => Err(e),
@@ -85,9 +85,9 @@ impl StateFile {
             return Err(Errno::ENOSPC);
         }
         fsync(&fd)?;
-        crate::crash::step();
+        crate::daemon::crash::step();
         renameat(nix::fcntl::AT_FDCWD, self.fresh.as_str(), nix::fcntl::AT_FDCWD, self.path.as_str())?;
-        crate::crash::step();
+        crate::daemon::crash::step();
         Ok(())
     }
 }

@@ -112,7 +112,7 @@ impl Firewall {
     /// Puts rules and empty sets in place. May start programs and wait for them.
     pub fn install(&mut self, root: &Root, config: &Config) -> Result<(), Errno> {
         let done = dispatch!(self, install(root, config), Ok(()));
-        crate::crash::step();
+        crate::daemon::crash::step();
         done
     }
 
@@ -124,14 +124,14 @@ impl Firewall {
     /// Gives leases for `term`, anew or once more. All of them or none.
     pub fn grant(&mut self, root: &Root, leases: &[Lease], term: Millis) -> Result<(), Errno> {
         let done = dispatch!(self, grant(root, leases, term), Err(Errno::EOPNOTSUPP));
-        crate::crash::step();
+        crate::daemon::crash::step();
         done
     }
 
     /// Ends leases before their time. One that is not there is no error.
     pub fn revoke(&mut self, root: &Root, leases: &[Lease]) -> Result<(), Errno> {
         let done = dispatch!(self, revoke(root, leases), Ok(()));
-        crate::crash::step();
+        crate::daemon::crash::step();
         done
     }
 
@@ -143,7 +143,7 @@ impl Firewall {
     /// Takes everything of ours out again, leases included.
     pub fn remove(&mut self, root: &Root) -> Result<(), Errno> {
         let done = dispatch!(self, remove(root), Ok(()));
-        crate::crash::step();
+        crate::daemon::crash::step();
         done
     }
 }
