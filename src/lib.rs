@@ -18,6 +18,7 @@ pub mod entry;
 pub mod event;
 pub mod guard;
 pub mod incident;
+#[cfg(feature = "iptables")]
 pub mod iptables;
 pub mod journal;
 pub mod lease;

@@ -11,6 +11,7 @@ use cli::exit::Exit;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    #[cfg(feature = "iptables")]
     if let Some(status) = daemon::firewall::guardian() {
         return ExitCode::from(status);
     }
