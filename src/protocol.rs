@@ -6,6 +6,7 @@ use crate::detect::Evidence;
 use crate::entry::Class;
 use crate::incident::{Incident, KEPT};
 use crate::observe::census::{KINDS, PROTOCOLS};
+use crate::observe::keys::{Destination, Host, Prefix};
 use crate::observe::tally::{Basis, Tally};
 use crate::rung::Rung;
 use crate::units::{Entries, Millis};
@@ -189,6 +190,24 @@ pub enum TopKey {
     State(Class),
     /// An index into the census's [`KINDS`].
     Kind(u8),
+}
+
+impl From<Host> for TopKey {
+    fn from(key: Host) -> Self {
+        TopKey::Source(key.address())
+    }
+}
+
+impl From<Prefix> for TopKey {
+    fn from(key: Prefix) -> Self {
+        TopKey::Prefix(key.address(), key.bits())
+    }
+}
+
+impl From<Destination> for TopKey {
+    fn from(key: Destination) -> Self {
+        TopKey::Destination { address: key.address(), protocol: key.protocol(), port: key.port() }
+    }
 }
 
 /// Which of the lists in an answer a row belongs to.
