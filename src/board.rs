@@ -1,10 +1,9 @@
 //! Boards and RAM classes: what sizing cannot read from the system. The files are in `board/`; the README there is their format.
 
 use crate::units::{Entries, Kib};
-use serde::Serialize;
 
 /// Who takes memory that sizing cannot see coming.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum What {
     /// The running system without radios: kernel, daemons, files on tmpfs.
     System,

@@ -14,10 +14,9 @@
 
 use crate::units::{Entries, Millis, Permille};
 use core::fmt;
-use serde::{Deserialize, Serialize};
 
 /// What the state of the table is called.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Verdict {
     /// Room enough.
     Calm,
@@ -52,7 +51,7 @@ impl fmt::Display for Verdict {
 }
 
 /// Count and limits as read at one moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Table {
     /// Entries now.
     pub count: Entries,
@@ -124,7 +123,7 @@ pub const LOOK_SOONEST: Millis = Millis(20);
 pub const LOOK_LATEST: Millis = Millis(5_000);
 
 /// A verdict and what it rests on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Evidence {
     /// The verdict.
     pub verdict: Verdict,

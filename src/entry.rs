@@ -1,7 +1,6 @@
 //! One tracked flow as the kernel reports it, whichever way it was read (ctnetlink message or `/proc/net/nf_conntrack` line).
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use serde::{Deserialize, Serialize};
 
 /// IP protocol numbers that matter here.
 pub mod protocol {
@@ -60,7 +59,7 @@ impl TcpState {
 }
 
 /// What kind of entry it is, for the census and for what may be evicted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Class {
     /// No packet has come back: a handshake's first packet, a scan, a one-way flow.
     Unreplied,

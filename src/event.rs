@@ -4,6 +4,7 @@ use crate::decide::ladder::{Action, Decision, Refusal};
 use crate::decide::trim::Steps;
 use crate::detect::{Evidence, Verdict};
 use crate::journal::Void;
+use crate::lease::{Backend, Lease, Scope};
 use crate::protocol::TopKey;
 use crate::rung::Rung;
 use crate::units::{Entries, Millis, Permille};
@@ -43,8 +44,8 @@ pub enum Event {
     Flushed { before: Entries, after: Entries, way: &'static str, took: Millis },
     /// A rung cannot be used here.
     Skipped { rung: Rung, why: Obstacle },
-    /// The ladder wanted a flush and may not.
-    FlushRefused { why: Refusal },
+    /// The ladder wanted a rung and may not.
+    Refused { rung: Rung, why: Refusal },
     /// The table was sized.
     Sized { name: &'static str, from: Entries, to: Entries },
     /// With `dry_run`: it would have been.
@@ -60,7 +61,7 @@ pub enum Event {
     /// A value is not the one written: somebody else's now.
     LeftAlone { name: &'static str, ours: Entries, found: Entries },
     /// A setting could not be written.
-    NotWritten { name: &'static str, errno: i32 },
+    NotWritten { name: &'static str, why: Obstacle },
     /// A value was put back.
     PutBack { name: &'static str, to: Entries },
     /// The value fell back to what it was before us (a module reload): it is written again.
@@ -75,8 +76,70 @@ pub enum Event {
     LogOverrun,
     /// The log cannot be read.
     LogUnreadable { errno: i32 },
+    /// Where emergency rules go; they are in place.
+    Backend { backend: Backend },
+    /// They are not in place.
+    BackendUnusable { backend: Backend, errno: i32 },
+    /// The firewall was loaded anew; what had run was put back.
+    RulesBack { backend: Backend },
+    /// The lifeline is as it says.
+    Lifeline(Lifeline),
+    /// New entries are capped: the heaviest first. `left_out`: those for which there was no room or no time left.
+    Shed { first: Lease, count: u32, left_out: u32, again: bool },
+    /// These have been capped for as long as the config allows.
+    ShedSpent { count: u32, total: Millis },
+    /// A lease could not be given, or is not there.
+    LeaseFailed { lease: Lease, errno: i32 },
+    /// The firewall is open this far. `impossible`: what that does not help.
+    Opened { scope: Scope, total: Millis, asked: bool, impossible: &'static str },
+    /// It is still open.
+    StillOpen { scope: Scope, left: Millis },
+    /// It could not be opened.
+    NotOpened { scope: Scope, errno: i32 },
+    /// It is closed again.
+    Closed { scope: Scope, lasted: Millis, because: &'static str },
     /// The incident is over.
     IncidentOver { number: u32, lasted: Millis, refused: u32, evicted: u32 },
+}
+
+/// How it stands with the lifeline: the LAN's way to the router past a full table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lifeline {
+    /// Switched off, or there are no rules for it.
+    #[default]
+    Off,
+    /// It holds.
+    On,
+    /// None of the interfaces in `lan` is there.
+    NoLan,
+    /// This back end has no leases.
+    NoLeases,
+    /// The firewall's own rules would not let its packets in.
+    NotAccepted,
+    /// A nat rule touches its ports.
+    Nat,
+    /// The firewall's rules cannot be read.
+    Unknown,
+    /// The kernel refused.
+    Failed {
+        /// Its error.
+        errno: i32,
+    },
+}
+
+impl fmt::Display for Lifeline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Lifeline::Off => "off",
+            Lifeline::On => "on",
+            Lifeline::NoLan => "off: no interface named in main.lan is there",
+            Lifeline::NoLeases => "off: this back end has no leases",
+            Lifeline::NotAccepted => "off: the firewall would not let untracked packets from the LAN in",
+            Lifeline::Nat => "off: a nat rule touches its ports",
+            Lifeline::Unknown => "off: the firewall's rules cannot be read",
+            Lifeline::Failed { errno } => return write!(f, "off: the kernel refused (errno {errno})"),
+        })
+    }
 }
 
 /// Why a rung cannot be used.
@@ -85,6 +148,8 @@ pub enum Event {
 pub enum Obstacle {
     /// The sysctl is read-only: another network namespace's business.
     ReadOnlySysctl { errno: i32 },
+    /// The journal cannot be written, so there would be no way back.
+    NoJournal { errno: i32 },
     /// No ctnetlink in the kernel.
     NoCtnetlink,
     /// The kernel refused for lack of permission.
@@ -102,7 +167,17 @@ impl Event {
                 Verdict::Filling | Verdict::Misreported | Verdict::Blind => Level::Warn,
                 Verdict::Calm => Level::Info,
             },
-            Event::Flushed { .. } | Event::FlushRefused { .. } | Event::Skipped { .. } => Level::Warn,
+            Event::Flushed { .. } | Event::Refused { .. } | Event::Skipped { .. } => Level::Warn,
+            Event::Opened { .. }
+            | Event::StillOpen { .. }
+            | Event::NotOpened { .. }
+            | Event::BackendUnusable { .. }
+            | Event::LeaseFailed { .. }
+            | Event::ShedSpent { .. }
+            | Event::Lifeline(Lifeline::NotAccepted | Lifeline::Nat | Lifeline::Unknown | Lifeline::Failed { .. }) => {
+                Level::Warn
+            }
+            Event::Shed { again: true, .. } => Level::Debug,
             Event::NotWritten { .. }
             | Event::LogUnreadable { .. }
             | Event::TableVanished
@@ -122,8 +197,11 @@ impl fmt::Display for Obstacle {
             Obstacle::ReadOnlySysctl { errno } => {
                 write!(
                     f,
-                    "nf_conntrack_max cannot be written here (errno {errno}); only the initial network namespace may"
+                    "the table's sysctls cannot be written here (errno {errno}); only root in the initial network namespace may"
                 )
+            }
+            Obstacle::NoJournal { errno } => {
+                write!(f, "the journal cannot be written (errno {errno}), so there would be no way back")
             }
             Obstacle::NoCtnetlink => f.write_str("the kernel has no ctnetlink; install kmod-nf-conntrack-netlink"),
             Obstacle::NotPermitted => f.write_str("not permitted; it takes CAP_NET_ADMIN (run as root)"),
@@ -154,17 +232,19 @@ impl fmt::Display for Event {
             }
             Event::MaxSet { action, from, read_back } => write!(f, "{action}: max was {from}, is {read_back}"),
             Event::Trimmed { before, after, steps, level, took, interrupted, .. } => {
-                write!(f, "trim: {before} -> {after} entries in {took} (")?;
+                write!(f, "trim: {before} -> {after} entries in {took}")?;
                 let names = ["closing", "above level", "stale", "young", "quiet"];
-                let mut first = true;
+                let mut mark = " (";
                 for (n, name) in steps.iter().zip(names).filter(|(n, _)| **n > 0) {
-                    write!(f, "{}{n} {name}", if first { "" } else { ", " })?;
-                    first = false;
+                    write!(f, "{mark}{n} {name}")?;
+                    mark = ", ";
                 }
-                if first {
-                    f.write_str("nothing could go")?;
+                // One asked for by source or kind takes no steps.
+                match mark {
+                    ", " => f.write_str(")")?,
+                    _ if after >= before => f.write_str(" (nothing could go)")?,
+                    _ => {}
                 }
-                f.write_str(")")?;
                 if let Some(level) = level {
                     write!(f, ", level {level}")?;
                 }
@@ -174,7 +254,7 @@ impl fmt::Display for Event {
                 write!(f, "flush: {before} -> {after} entries in {took} ({way})")
             }
             Event::Skipped { rung, why } => write!(f, "{} is skipped: {why}", rung.name()),
-            Event::FlushRefused { why } => write!(f, "no flush: {why}"),
+            Event::Refused { rung, why } => write!(f, "no {}: {why}", rung.name()),
             Event::Sized { name, from, to } => write!(f, "{name} set from {from} to {to}"),
             Event::WouldSize { name, from, to } => write!(f, "dry run, would set {name} from {from} to {to}"),
             Event::HeldBy { who, share } => write!(f, "the largest holder is {who}: {share}"),
@@ -190,9 +270,7 @@ impl fmt::Display for Event {
             Event::LeftAlone { name, ours, found } => {
                 write!(f, "{name} is {found}, not our {ours}: somebody changed it, left alone")
             }
-            Event::NotWritten { name, errno } => {
-                write!(f, "{name} cannot be written (errno {errno}); only root in the initial network namespace may")
-            }
+            Event::NotWritten { name, why } => write!(f, "{name} stays as it is: {why}"),
             Event::PutBack { name, to } => write!(f, "{name} put back to {to}"),
             Event::FellBack { name, found } => {
                 write!(f, "{name} fell back to {found}, as a module reload does; setting it again")
@@ -203,6 +281,34 @@ impl fmt::Display for Event {
             Event::LogOverrun => f.write_str("/dev/kmsg: fell behind, some lines were lost; the counters were not"),
             Event::LogUnreadable { errno } => {
                 write!(f, "/dev/kmsg cannot be read (errno {errno}); going by the counters alone")
+            }
+            Event::Backend { backend } => write!(f, "emergency rules are in place, by {}", backend.name()),
+            Event::BackendUnusable { backend: Backend::Fw4, .. } => {
+                f.write_str("fw4 has not loaded our rules: run `fw4 reload`; no shed, open or lifeline until then")
+            }
+            Event::BackendUnusable { backend, errno } => {
+                write!(f, "no emergency rules by {} (errno {errno}): no shed, open or lifeline", backend.name())
+            }
+            Event::RulesBack { backend } => {
+                write!(f, "{}: the rules were loaded anew, leases are back", backend.name())
+            }
+            Event::Lifeline(lifeline) => write!(f, "lifeline {lifeline}"),
+            Event::Shed { first, count, left_out, .. } => {
+                write!(f, "shed: {count} capped, first {first}")?;
+                if *left_out > 0 { write!(f, "; {left_out} more could not be") } else { Ok(()) }
+            }
+            Event::ShedSpent { count, total } => write!(f, "shed: {count} had their {total}; not capped any longer"),
+            Event::LeaseFailed { lease, errno } => write!(f, "no lease for {lease} (errno {errno})"),
+            Event::Opened { scope, total, asked, impossible } => {
+                let who = if *asked { ", as asked" } else { "" };
+                write!(f, "the firewall is open ({}) for {total} at most{who}; {impossible}", scope.name())
+            }
+            Event::StillOpen { scope, left } => {
+                write!(f, "the firewall is still open ({}), for {left} at most", scope.name())
+            }
+            Event::NotOpened { scope, errno } => write!(f, "not opened ({}): errno {errno}", scope.name()),
+            Event::Closed { scope, lasted, because } => {
+                write!(f, "closed ({}) after {lasted}: {because}", scope.name())
             }
             Event::IncidentOver { number, lasted, refused, evicted } => {
                 write!(f, "incident {number} over after {lasted}: {refused} packets refused, {evicted} entries evicted")

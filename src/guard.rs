@@ -47,8 +47,8 @@ impl Guard {
             });
         }
         let decision = self.ladder.decide(look.at, &e, s, means);
-        if let Some(why) = self.ladder.take_refusal() {
-            report(Event::FlushRefused { why });
+        while let Some((rung, why)) = self.ladder.take_refusal() {
+            report(Event::Refused { rung, why });
         }
         decision
     }

@@ -5,7 +5,6 @@ use crate::detect::{Evidence, Verdict};
 use crate::protocol::TopKey;
 use crate::rung::Rung;
 use crate::units::{Entries, Millis, Permille};
-use serde::{Deserialize, Serialize};
 
 /// Incidents kept. Full: the oldest goes.
 pub const KEPT: usize = 8;
@@ -15,7 +14,7 @@ pub const CULPRITS: usize = 3;
 pub const QUIET: Millis = Millis(10_000);
 
 /// Who held how much when relief began.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Culprits {
     /// Heaviest holders (hosts; IPv6 /64).
     pub sources: heapless::Vec<Culprit, CULPRITS>,
@@ -24,7 +23,7 @@ pub struct Culprits {
 }
 
 /// One of the heaviest.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Culprit {
     /// Who, or where to.
     pub key: TopKey,
@@ -33,7 +32,7 @@ pub struct Culprit {
 }
 
 /// One time that the table was filling or full.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Incident {
     /// Its number since the daemon's start, from 1.
     pub number: u32,
@@ -57,6 +56,10 @@ pub struct Incident {
     pub evicted: u32,
     /// Flushes done.
     pub flushes: u32,
+    /// Sources and destinations capped.
+    pub sheds: u32,
+    /// Openings.
+    pub opens: u32,
     /// Who held the table when relief began.
     pub culprits: Culprits,
 }
@@ -144,8 +147,10 @@ impl Incidents {
         match o.action {
             Action::Grow { .. } => i.grows += 1,
             Action::Shrink { .. } => return,
-            Action::Trim => i.trims += 1,
+            Action::Trim | Action::Shed => i.trims += 1,
             Action::Flush => i.flushes += 1,
+            Action::Open { .. } => i.opens += 1,
+            Action::Stateless | Action::Unload => return,
         }
         if o.action.rung() != Rung::Grow {
             i.evicted = i.evicted.saturating_add(o.before.less(o.after).0);

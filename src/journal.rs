@@ -3,11 +3,12 @@
 //! A change is written down before it is made (`next`), and again when it was read back (`ours`). A crash between the
 //! two leaves a value that is either: both count as ours, any other value is somebody else's and is left alone.
 
+use crate::lease::Backend;
 use crate::units::Entries;
 use serde::{Deserialize, Serialize};
 
 /// A record of another version is not understood, and says so.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 /// Bytes that a record takes at most.
 pub const MOST_BYTES: usize = 128;
 
@@ -20,17 +21,20 @@ pub enum Setting {
     Max,
     /// `nf_conntrack_buckets`.
     Buckets,
+    /// `nf_conntrack_tcp_be_liberal`: on while flows bypass the table.
+    Liberal,
 }
 
 impl Setting {
     /// All settings, in the order in which they are put back.
-    pub const ALL: [Setting; 2] = [Setting::Max, Setting::Buckets];
+    pub const ALL: [Setting; 3] = [Setting::Max, Setting::Buckets, Setting::Liberal];
 
     /// The sysctl's name.
     pub const fn name(self) -> &'static str {
         match self {
             Setting::Max => "nf_conntrack_max",
             Setting::Buckets => "nf_conntrack_buckets",
+            Setting::Liberal => "nf_conntrack_tcp_be_liberal",
         }
     }
 }
@@ -78,8 +82,11 @@ pub struct Journal {
     pub boot: [u8; 16],
     /// What the table was sized to: where `max` goes back to after growth; `None` if it was not sized.
     pub sized: Option<Entries>,
+    /// Where our packet rules are, or may be.
+    pub backend: Backend,
     max: Option<Change>,
     buckets: Option<Change>,
+    liberal: Option<Change>,
 }
 
 /// Why a record was not used.
@@ -96,7 +103,7 @@ pub enum Void {
 impl Journal {
     /// Nothing changed yet.
     pub const fn new(boot: [u8; 16]) -> Self {
-        Self { version: VERSION, boot, sized: None, max: None, buckets: None }
+        Self { version: VERSION, boot, sized: None, backend: Backend::None, max: None, buckets: None, liberal: None }
     }
 
     /// Reads a record. `Err` says why it does not count.
@@ -118,6 +125,7 @@ impl Journal {
         match setting {
             Setting::Max => self.max.as_ref(),
             Setting::Buckets => self.buckets.as_ref(),
+            Setting::Liberal => self.liberal.as_ref(),
         }
     }
 
@@ -125,6 +133,7 @@ impl Journal {
         match setting {
             Setting::Max => &mut self.max,
             Setting::Buckets => &mut self.buckets,
+            Setting::Liberal => &mut self.liberal,
         }
     }
 
@@ -156,11 +165,14 @@ impl Journal {
     /// It is somebody else's now.
     pub fn forget(&mut self, setting: Setting) {
         *self.slot(setting) = None;
+        if setting == Setting::Max {
+            self.sized = None;
+        }
     }
 
     /// Nothing is changed.
     pub fn is_empty(&self) -> bool {
-        self.max.is_none() && self.buckets.is_none()
+        Setting::ALL.iter().all(|s| self.change(*s).is_none()) && self.backend == Backend::None
     }
 }
 

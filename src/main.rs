@@ -11,6 +11,9 @@ use cli::exit::Exit;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if let Some(status) = daemon::firewall::guardian() {
+        return ExitCode::from(status);
+    }
     let exit = match cli::args::parse() {
         Ok(cli::args::Parsed::Run(arguments)) => cli::run(&arguments),
         Ok(cli::args::Parsed::Text(text)) => {

@@ -1,14 +1,19 @@
-//! What is said over the control socket: one request, one answer, each a postcard frame behind its length.
+//! What is said over the control socket: one request, one reply, each a postcard frame behind its length.
+//!
+//! A reply is the text that the command prints: only one side has to know what an answer looks like, and a command line of
+//! another version prints what it is given. (As values, answers cost 13 KB on MIPS to be taken apart and put together again.)
 
 use crate::decide::ladder::Refusal;
 use crate::decide::trim::Steps;
 use crate::detect::Evidence;
 use crate::entry::Class;
+use crate::event::Lifeline;
 use crate::incident::{Incident, KEPT};
+use crate::lease::{Backend, Lease, Scope};
 use crate::observe::census::{KINDS, PROTOCOLS};
 use crate::observe::keys::{Destination, Host, Prefix};
 use crate::observe::tally::{Basis, Tally};
-use crate::rung::Rung;
+use crate::rung::{RUNGS, Rung};
 use crate::units::{Entries, Millis};
 use core::fmt;
 use core::net::IpAddr;
@@ -16,8 +21,8 @@ use serde::{Deserialize, Serialize};
 
 /// A longer request is refused.
 pub const REQUEST_MOST: usize = 128;
-/// No answer is longer.
-pub const ANSWER_MOST: usize = 6144;
+/// No reply is longer.
+pub const REPLY_MOST: usize = 16 * 1024 + 8;
 /// Bytes of the length before a frame, little endian.
 pub const LENGTH: usize = 2;
 /// Rows that `top` gives at most, beside those of the kinds.
@@ -53,10 +58,46 @@ pub const IDLE_S: u32 = 60;
 #[allow(missing_docs)]
 pub enum Request {
     Status,
-    Top { by: By, rows: u8, exact: bool },
+    Top {
+        by: By,
+        rows: u8,
+        exact: bool,
+    },
     Trim(Selection),
     Flush,
     Log,
+    /// Cap new entries of this source or to this destination, for so many seconds.
+    Shed {
+        lease: Lease,
+        seconds: u32,
+    },
+    /// Open: how far, and for how many seconds; else as the config says.
+    Open {
+        scope: Option<Scope>,
+        seconds: Option<u32>,
+    },
+    /// Close, and end all caps.
+    Close,
+}
+
+/// A request, and what the reply is to look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ask {
+    /// What is asked.
+    pub request: Request,
+    /// As JSON.
+    pub json: bool,
+    /// With colours, as for a terminal.
+    pub colour: bool,
+}
+
+/// What is to be printed, and how the command is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reply<'a> {
+    /// The exit status. Not 0: the text is a complaint.
+    pub exit: u8,
+    /// The text, with its line ends.
+    pub text: &'a str,
 }
 
 /// Whose entries a trim takes.
@@ -73,15 +114,21 @@ pub enum Selection {
 }
 
 /// What is answered.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, clippy::large_enum_variant)]
 pub enum Answer {
     Status(Status),
     Top(Top),
     Done(Done),
     Log(heapless::Vec<Incident, KEPT>),
+    /// The windows as they are after the request.
+    Windows(Windows),
     /// By budget or breaker.
     Refused(Refusal),
+    /// There are no rules to give a lease by.
+    NoRules,
+    /// Letting strangers in takes more than a request: `open_scope` must say so.
+    NotConfigured,
     /// Relief is under way and comes first.
     Busy,
     /// The kernel refused, with this errno.
@@ -104,8 +151,10 @@ impl Answer {
 }
 
 /// What came of a trim or flush.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Done {
+    /// By which rung.
+    pub what: Rung,
     /// Count before.
     pub before: Entries,
     /// Count as read back; of a dry run what would be left.
@@ -118,8 +167,23 @@ pub struct Done {
     pub dry: bool,
 }
 
+/// How it stands with emergency rules.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Windows {
+    /// Where they go.
+    pub backend: Backend,
+    /// They are in place.
+    pub ready: bool,
+    /// The LAN's way to the router past a full table.
+    pub lifeline: Lifeline,
+    /// What is open, and for how long at most.
+    pub open: Option<(Scope, Millis)>,
+    /// Sources and destinations that are capped.
+    pub shedding: u8,
+}
+
 /// How the daemon is.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Status {
     /// Its version.
     pub version: heapless::String<32>,
@@ -132,11 +196,13 @@ pub struct Status {
     /// It decides and reports, and changes nothing.
     pub dry_run: bool,
     /// The configured ladder.
-    pub ladder: heapless::Vec<Rung, 5>,
+    pub ladder: heapless::Vec<Rung, RUNGS>,
     /// Rungs that cannot be used here.
-    pub unusable: heapless::Vec<Rung, 5>,
+    pub unusable: heapless::Vec<Rung, RUNGS>,
     /// max as it was before us, where it is not so now.
     pub max_before: Option<Entries>,
+    /// Emergency rules.
+    pub windows: Windows,
     /// Flushes of the last hour and how many may be.
     pub flushes: (u8, u8),
     /// The incident that lasts or lasted last.
@@ -150,7 +216,7 @@ pub struct Status {
 }
 
 /// Who holds the table.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Top {
     /// What was counted by.
     pub by: By,
@@ -165,7 +231,7 @@ pub struct Top {
 }
 
 /// One of the biggest.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TopRow {
     /// Who.
     pub key: TopKey,
@@ -176,13 +242,12 @@ pub struct TopRow {
 }
 
 /// Who a row is about. Ordered so that equal rows can stand in an order that does not change from look to look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[allow(missing_docs)]
 pub enum TopKey {
-    Source(#[serde(with = "crate::entry::address")] IpAddr),
-    Prefix(#[serde(with = "crate::entry::address")] IpAddr, u8),
+    Source(IpAddr),
+    Prefix(IpAddr, u8),
     Destination {
-        #[serde(with = "crate::entry::address")]
         address: IpAddr,
         protocol: u8,
         port: u16,

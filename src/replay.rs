@@ -64,6 +64,7 @@ pub struct Replay<'c> {
     told: LogCounts,
     pending: Option<(Millis, Decision, Entries, Entries)>,
     grown: Option<(Entries, Entries)>,
+    open_until: Millis,
 }
 
 impl<'c> Replay<'c> {
@@ -84,6 +85,7 @@ impl<'c> Replay<'c> {
             told: LogCounts::default(),
             pending: None,
             grown: None,
+            open_until: Millis(0),
         }
     }
 
@@ -166,8 +168,11 @@ impl<'c> Replay<'c> {
             let done = match decision.action {
                 Action::Grow { to } => table.is_some_and(|t| t.max >= to),
                 Action::Shrink { to } => table.is_some_and(|t| t.max <= to),
-                Action::Trim | Action::Flush => true,
+                _ => true,
             };
+            if let Action::Open { .. } = decision.action {
+                self.open_until = at.after(self.config.open_seconds);
+            }
             if done && let Action::Grow { to } = decision.action {
                 self.grown = Some((self.grown.map_or(max, |(base, _)| base), to));
             }
@@ -215,7 +220,15 @@ impl<'c> Replay<'c> {
         };
         let grow_to = sizing::grow_step(&table).ok().map(|step| step.to);
         let grown_from = self.grown.filter(|(_, to)| t.max == *to).map(|(base, _)| base);
-        Means { grow_to, grown_from, can_trim: self.netlink && self.config.ladder.contains(&Rung::Trim) }
+        let can_trim = self.netlink && self.config.ladder.contains(&Rung::Trim);
+        Means {
+            grow_to,
+            grown_from,
+            can_trim,
+            can_shed: self.netlink,
+            can_open: self.now >= self.open_until,
+            ..Means::default()
+        }
     }
 
     /// Lines read so far.

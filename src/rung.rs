@@ -1,9 +1,7 @@
 //! The steps of relief, gentlest first.
 
-use serde::{Deserialize, Serialize};
-
 /// One step of relief. The order is that of gentleness; the configured order of rungs is the ladder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rung {
     /// Raise max while memory pays for it. Kills nothing.
     Grow,
@@ -15,11 +13,19 @@ pub enum Rung {
     Flush,
     /// Default-accept for a leased time.
     Open,
+    /// Take out the rules that need connection tracking. Only by hand, and not while masquerade is in use.
+    Stateless,
+    /// Unload the connection tracking modules where nothing holds them. Only by hand.
+    Unload,
 }
+
+/// How many rungs there are.
+pub const RUNGS: usize = Rung::ALL.len();
 
 impl Rung {
     /// All rungs, gentlest first.
-    pub const ALL: [Rung; 5] = [Rung::Grow, Rung::Trim, Rung::Shed, Rung::Flush, Rung::Open];
+    pub const ALL: [Rung; 7] =
+        [Rung::Grow, Rung::Trim, Rung::Shed, Rung::Flush, Rung::Open, Rung::Stateless, Rung::Unload];
 
     /// The word in config, log and on the command line.
     pub const fn name(self) -> &'static str {
@@ -29,6 +35,8 @@ impl Rung {
             Rung::Shed => "shed",
             Rung::Flush => "flush",
             Rung::Open => "open",
+            Rung::Stateless => "stateless",
+            Rung::Unload => "unload",
         }
     }
 

@@ -3,7 +3,8 @@
 use core::net::IpAddr;
 use ctwarden::config::{Config, Faulty, Mark, NAME, Network, PROTECTS, SHIPPED};
 use ctwarden::entry::{Entry, protocol};
-use ctwarden::rung::Rung::{self, Flush, Grow, Trim};
+use ctwarden::lease::{Backend, Scope};
+use ctwarden::rung::Rung::{self, Flush, Grow, Open, Shed, Trim};
 use ctwarden::units::{Entries, Kib, Millis, Permille};
 use proptest::prelude::*;
 
@@ -36,7 +37,7 @@ fn the_shipped_file_shows_every_option() {
     let (main, protect) = SHIPPED.split_at(SHIPPED.find("#config protect").unwrap());
     let uncommented = main.replace("#list", "list") + &protect.replace("\n#", "\n")[1..];
     let config = parse(&uncommented).unwrap();
-    assert_eq!(config.ladder, [Grow, Trim, Flush]);
+    assert_eq!(config.ladder, [Grow, Trim, Shed, Flush, Open]);
     let phone = &config.protect[0];
     assert_eq!(phone.name, "Phone in the hall");
     assert_eq!((phone.protocol, phone.port), (Some(17), Some(5060)));
@@ -124,23 +125,15 @@ fn the_last_word_counts() {
 fn ladders() {
     let ladder = |options: &str| main_section(options).map(|config| config.ladder.to_vec());
     let none: [Rung; 0] = [];
-    assert_eq!(ladder("option policy relief").unwrap(), [Grow, Trim]);
-    assert_eq!(ladder("option policy flush").unwrap(), [Grow, Trim, Flush]);
+    assert_eq!(ladder("option policy relief").unwrap(), [Grow, Trim, Shed]);
+    assert_eq!(ladder("option policy flush").unwrap(), [Grow, Trim, Shed, Flush]);
     assert_eq!(ladder("option policy watch").unwrap(), none);
     assert_eq!(ladder("list ladder trim\noption policy watch").unwrap(), [Trim], "a ladder wins, wherever it stands");
     assert_eq!(ladder("option ladder 'trim  flush'").unwrap(), [Trim, Flush]);
     assert_eq!(ladder("option ladder trim\nlist ladder grow").unwrap(), [Trim, Grow], "a list goes on from an option");
     assert_eq!(ladder("list ladder trim\noption ladder grow").unwrap(), [Grow], "an option replaces a list");
-    assert_eq!(ladder("list ladder ''").unwrap(), [Grow, Trim, Flush], "nothing is not a ladder");
-    let not_built = "not in this version; there are grow, trim, flush";
-    for (options, said) in [
-        ("option policy accept", format!("main.policy 'accept': shed, open: {not_built}")),
-        ("list ladder trim\nlist ladder open", format!("main.ladder 'open': open: {not_built}")),
-    ] {
-        let faults = ladder(options).unwrap_err();
-        assert_eq!(faults.len(), 1);
-        assert!(faults[0].ends_with(&said), "{}", faults[0]);
-    }
+    assert_eq!(ladder("list ladder ''").unwrap(), [Grow, Trim, Shed, Flush], "nothing is not a ladder");
+    assert_eq!(ladder("option policy accept").unwrap(), [Grow, Trim, Shed, Flush, Open]);
     assert!(ladder("list ladder trim\nlist ladder trim").is_err());
 }
 
@@ -303,4 +296,23 @@ proptest! {
             prop_assert!(faults[0].starts_with(&expected), "{}", faults[0]);
         }
     }
+}
+
+/// Emergency rules: what is open by default is next to nothing, and `all` stands there only if somebody wrote it.
+#[test]
+fn windows() {
+    let config = parse("").unwrap();
+    assert_eq!((config.open_scope, config.backend, config.lifeline_dns), (Scope::Router, None, false));
+    let config =
+        main_section("option open_scope all\noption backend nft\nlist lan lan0\nlist lan 'lan1 lan2'").unwrap();
+    assert_eq!((config.open_scope, config.backend), (Scope::All, Some(Backend::Nft)));
+    assert_eq!(config.lan, ["lan0", "lan1", "lan2"], "in place of the default");
+    assert_eq!(main_section("option ports '22 8443'").unwrap().ports, [22, 8443]);
+    assert_eq!(main_section("list ports 22\noption ports 80").unwrap().ports, [80]);
+    for wrong in
+        ["list lan 'a/b'", "list lan 0123456789abcdef", "list ports 0", "option backend pf", "option open_scope wan"]
+    {
+        assert_eq!(main_section(wrong).unwrap_err().len(), 1, "{wrong}");
+    }
+    assert_eq!(main_section(&"list lan x\n".repeat(5)).unwrap_err().len(), 1, "there is room for four");
 }

@@ -5,7 +5,8 @@
 use ctwarden::decide::ladder::{Action, Decision, FLUSHES_REMEMBERED, Means, Outcome, Settings};
 use ctwarden::detect::{FULL, LOOK_LATEST, LOOK_SOONEST, Look, Marks, Table, Verdict};
 use ctwarden::guard::Guard;
-use ctwarden::rung::Rung;
+use ctwarden::lease::Scope;
+use ctwarden::rung::{RUNGS, Rung};
 use ctwarden::units::{Entries, Millis, Permille};
 use proptest::prelude::*;
 
@@ -55,6 +56,8 @@ struct Stretch {
     grow_by: Option<u8>,
     grown_from: Option<u8>,
     can_trim: bool,
+    can_shed: bool,
+    can_open: bool,
     fate: Fate,
     took: u64,
     /// Before it: somebody asks for a flush, or the config is read anew.
@@ -64,19 +67,22 @@ struct Stretch {
 
 prop_compose! {
     fn settings()(
-        rungs in Just(Rung::ALL).prop_shuffle(), many in 0..=5usize, usual in prop::bool::weighted(0.6),
+        rungs in Just(Rung::ALL).prop_shuffle(), many in 0..=RUNGS, usual in prop::bool::weighted(0.6),
         high in prop_oneof![3 => Just(850u16), 1 => 100..=990u16], below in 10..=900u16,
         hold in prop_oneof![Just(0u64), Just(10_000), 0..600_000u64],
         flushes_per_hour in 0..=FLUSHES_REMEMBERED as u8,
         flush_gain in prop_oneof![Just(0u64), Just(60_000), 0..=HOUR],
+        opens_per_hour in 0..=2u8,
     ) -> Settings {
-        let rungs = if usual { vec![Rung::Grow, Rung::Trim, Rung::Flush] } else { rungs[..many].to_vec() };
+        let rungs = if usual { vec![Rung::Grow, Rung::Trim, Rung::Shed, Rung::Flush, Rung::Open] } else { rungs[..many].to_vec() };
         let low = Permille(high.saturating_sub(below).max(50));
         Settings {
             ladder: rungs.into_iter().collect(),
             marks: Marks { high: Permille(high), low, hold: Millis(hold) },
             flushes_per_hour,
             flush_gain: Millis(flush_gain),
+            open_scope: Scope::Router,
+            opens_per_hour,
         }
     }
 }
@@ -102,12 +108,13 @@ prop_compose! {
         grow_by in prop::option::weighted(0.3, 0..100u8),
         grown_from in prop::option::weighted(0.3, 1..100u8),
         can_trim in prop::bool::weighted(0.8),
+        (can_shed, can_open) in (prop::bool::weighted(0.5), prop::bool::weighted(0.5)),
         fate in prop_oneof![3 => (0..1200u16).prop_map(Fate::Done), 1 => Just(Fate::Failed), 1 => Just(Fate::Dropped)],
         took in prop_oneof![Just(0u64), Just(30), 0..20_000u64],
         asked in prop::bool::weighted(0.1),
         reload in prop::option::weighted(0.05, settings()),
     ) -> Stretch {
-        Stretch { at, within, max, looks, gap, dropped, logged, suppressed, expectations, grow_by, grown_from, can_trim, fate, took, asked, reload }
+        Stretch { at, within, max, looks, gap, dropped, logged, suppressed, expectations, grow_by, grown_from, can_trim, can_shed, can_open, fate, took, asked, reload }
     }
 }
 
@@ -130,6 +137,7 @@ struct Watched {
     last_occupancy: u16,
     flushes: Vec<Flushed>,
     flush_failed: Option<u64>,
+    opens: Vec<u64>,
     grow_failed: bool,
     shrink_failed: bool,
     /// A trim of this climb that left the table above the high mark.
@@ -149,6 +157,7 @@ impl Watched {
             last_occupancy: 0,
             flushes: vec![],
             flush_failed: None,
+            opens: vec![],
             grow_failed: false,
             shrink_failed: false,
             trim_failed: false,
@@ -223,6 +232,15 @@ impl Watched {
         Ok(())
     }
 
+    fn may_open(&self) -> bool {
+        self.opens.iter().filter(|at| self.now - **at < HOUR).count() < self.s.opens_per_hour as usize
+    }
+
+    /// Entries can be deleted by one of these rungs.
+    fn trims(&self, w: &Stretch, rungs: &[Rung]) -> bool {
+        w.can_trim && rungs.contains(&Rung::Trim) || w.can_shed && rungs.contains(&Rung::Shed)
+    }
+
     /// What stands before a rung in the ladder.
     fn before(&self, rung: Rung) -> impl Iterator<Item = Rung> {
         self.s.ladder.clone().into_iter().take_while(move |r| *r != rung)
@@ -233,7 +251,15 @@ impl Watched {
         let look = self.look(w);
         let occupancy = look.table.map_or(Permille(0), |t| t.occupancy());
         let part = |p: u8| Entries((w.max as u64 * p as u64 / 50).min(u32::MAX as u64) as u32);
-        let means = Means { grow_to: w.grow_by.map(part), grown_from: w.grown_from.map(part), can_trim: w.can_trim };
+        let means = Means {
+            grow_to: w.grow_by.map(part),
+            grown_from: w.grown_from.map(part),
+            can_trim: w.can_trim,
+            can_shed: w.can_shed,
+            can_open: w.can_open,
+            can_stateless: w.can_open,
+            can_unload: w.can_open,
+        };
         self.witness(&look);
         let decision = self.guard.turn(&look, &means, &self.s, &mut |event| drop(event.to_string()));
         let e = *self.guard.evidence();
@@ -254,9 +280,14 @@ impl Watched {
         }
         let Some(Decision { action, .. }) = decision else {
             let wanted = climbing && occupancy >= self.relief_from();
-            let trims = w.can_trim && self.s.ladder.contains(&Rung::Trim);
+            let trims = self.trims(w, &self.s.ladder);
+            let has = |rung| e.verdict == Verdict::Saturated && w.can_open && self.s.ladder.contains(&rung);
+            let opens = has(Rung::Open) && self.may_open() || has(Rung::Stateless) || has(Rung::Unload);
             let flushes = e.verdict == Verdict::Saturated && self.s.ladder.contains(&Rung::Flush);
-            let idle = if trims { self.now < self.trim_due } else { !flushes || self.flush_is_allowed().is_err() };
+            let idle = match trims {
+                true => self.now < self.trim_due,
+                false => !opens && (!flushes || self.flush_is_allowed().is_err()),
+            };
             prop_assert!(!wanted || idle, "nothing is done about {e:?}");
             return Ok(None);
         };
@@ -271,20 +302,36 @@ impl Watched {
         prop_assert!(self.s.ladder.contains(&action.rung()), "{action}");
         prop_assert!(occupancy >= self.relief_from(), "{action} at {occupancy}");
         let grows = means.grow_to.is_some_and(|to| to > e.table.max);
-        if action.rung() != Rung::Grow && self.before(action.rung()).any(|r| r == Rung::Grow) {
+        // One pass, at the first of their places: shed is what trim becomes when it has to come back too often.
+        let place = match action {
+            Action::Trim | Action::Shed => {
+                let first = self.s.ladder.iter().find(|r| matches!(r, Rung::Trim | Rung::Shed));
+                first.copied().unwrap_or(Rung::Trim)
+            }
+            other => other.rung(),
+        };
+        if place != Rung::Grow && self.before(place).any(|r| r == Rung::Grow) {
             prop_assert!(!grows || self.grow_failed, "{action} before grow");
         }
         match action {
             Action::Grow { to } => prop_assert!(Some(to) == means.grow_to && grows && !self.grow_failed),
             Action::Trim => prop_assert!(w.can_trim),
-            Action::Flush => {
+            Action::Shed => prop_assert!(w.can_shed),
+            Action::Flush | Action::Open { .. } | Action::Stateless | Action::Unload => {
                 prop_assert_eq!(e.verdict, Verdict::Saturated);
                 let lasted = self.full.map(|(since, _)| self.now - since);
-                prop_assert!(lasted.is_some_and(|l| l >= self.s.marks.hold.0), "flush after {lasted:?}");
-                if w.can_trim && self.before(Rung::Flush).any(|r| r == Rung::Trim) {
-                    prop_assert!(self.trim_failed, "flush before trim");
+                prop_assert!(lasted.is_some_and(|l| l >= self.s.marks.hold.0), "{action} after {lasted:?}");
+                if self.trims(w, &self.before(place).collect::<Vec<_>>()) {
+                    prop_assert!(self.trim_failed, "{action} before trim");
                 }
-                self.flush_is_allowed()?;
+                match action {
+                    Action::Flush => self.flush_is_allowed()?,
+                    Action::Open { .. } => prop_assert!(w.can_open && self.may_open()),
+                    _ => prop_assert!(w.can_open),
+                }
+                if action != Action::Flush && self.before(place).any(|r| r == Rung::Flush) {
+                    prop_assert!(self.flush_is_allowed().is_err(), "{action} before flush");
+                }
             }
             Action::Shrink { .. } => {}
         }
@@ -305,7 +352,7 @@ impl Watched {
         match action {
             Action::Grow { .. } => self.grow_failed = !done,
             Action::Shrink { .. } => self.shrink_failed = !done,
-            Action::Trim => {
+            Action::Trim | Action::Shed => {
                 self.trim_failed = after >= self.guard.evidence().table.max.part(full_from);
                 self.trim_due = self.now + PAUSE.max(w.took);
             }
@@ -314,6 +361,8 @@ impl Watched {
                 self.trim_failed = false;
             }
             Action::Flush => self.flush_failed = Some(self.now),
+            Action::Open { .. } => self.opens.push(self.now),
+            Action::Stateless | Action::Unload => {}
         }
     }
 
@@ -358,6 +407,8 @@ fn quiet(at: Where, within: u16) -> Stretch {
         grow_by: Some(60),
         grown_from: None,
         can_trim: true,
+        can_shed: false,
+        can_open: false,
         fate: Fate::Failed,
         took: 0,
         asked: false,
@@ -395,7 +446,10 @@ proptest! {
         }
         prop_assert!(watched.guard.incidents.all().all(|i| i.ended.is_some_and(|ended| ended >= i.began)));
         let decision = watched.turn(&quiet(Where::High, 0))?;
-        let first = watched.s.ladder.iter().copied().find(|r| matches!(r, Rung::Grow | Rung::Trim));
+        // Nobody can be capped here; a trim has the first of its place and that of shed.
+        let trims = watched.s.ladder.contains(&Rung::Trim);
+        let mut rungs = watched.s.ladder.iter().map(|r| if trims && *r == Rung::Shed { Rung::Trim } else { *r });
+        let first = rungs.find(|r| matches!(r, Rung::Grow | Rung::Trim));
         prop_assert_eq!(decision.map(|d| d.action.rung()), first);
     }
 

@@ -1,116 +1,15 @@
-//! The control socket: the largest answer fits, what goes in comes out, and no bytes from a stranger do harm.
+//! The control socket: what goes in comes out, and no bytes from a stranger do harm. That the largest answer fits is shown
+//! where answers are rendered, in `src/cli/largest.rs`.
 
-use ctwarden::decide::ladder::Refusal;
-use ctwarden::detect::{Evidence, Table, Verdict};
 use ctwarden::entry::Class;
-use ctwarden::incident::{Culprit, Culprits, Incident, KEPT};
-use ctwarden::observe::census::KINDS;
-use ctwarden::observe::tally::{Basis, Share, Tally};
+use ctwarden::lease::{Lease, Scope};
 use ctwarden::protocol::*;
-use ctwarden::rung::Rung;
-use ctwarden::units::{Entries, Millis, Permille};
 use proptest::prelude::*;
-use std::net::{IpAddr, Ipv6Addr};
-
-const MOST: Entries = Entries(u32::MAX);
-const EVER: Millis = Millis(u64::MAX);
-const ALL: IpAddr = IpAddr::V6(Ipv6Addr::from_bits(u128::MAX));
-const LONGEST: TopKey = TopKey::Destination { address: ALL, protocol: u8::MAX, port: u16::MAX };
-
-/// A number takes most bytes when it is the largest there is.
-fn row(key: TopKey) -> TopRow {
-    let share = Share(u16::MAX);
-    TopRow { key, tally: Tally { count: u32::MAX, share, standard_error: share, entries: MOST }, at_most: u32::MAX }
-}
-
-fn top() -> Answer {
-    let rows = std::iter::repeat_n(LONGEST, ROWS_MOST).chain((0..KINDS.len()).map(|n| TopKey::Kind(n as u8)));
-    let basis = Basis::Sample { read: MOST, of: MOST };
-    Answer::Top(Top { by: By::State, basis, interrupted: true, count: MOST, rows: rows.map(row).collect() })
-}
-
-fn evidence() -> Evidence {
-    Evidence {
-        verdict: Verdict::Blind,
-        since: EVER,
-        table: Table { count: MOST, max: MOST, buckets: MOST },
-        refused: u32::MAX,
-        fill_rate: u32::MAX,
-        full_for: EVER,
-    }
-}
-
-fn incident() -> Incident {
-    let culprit = Culprit { key: LONGEST, share: Permille(u16::MAX) };
-    let mut culprits = Culprits::default();
-    while culprits.sources.push(culprit).is_ok() && culprits.destinations.push(culprit).is_ok() {}
-    Incident {
-        number: u32::MAX,
-        began: EVER,
-        ended: Some(EVER),
-        worst: Verdict::Saturated,
-        peak: MOST,
-        max: MOST,
-        refused: u32::MAX,
-        grows: u32::MAX,
-        trims: u32::MAX,
-        evicted: u32::MAX,
-        flushes: u32::MAX,
-        culprits,
-    }
-}
-
-fn status() -> Answer {
-    Answer::Status(Status {
-        version: std::iter::repeat_n('x', 32).collect(),
-        pid: u32::MAX,
-        uptime: EVER,
-        evidence: evidence(),
-        dry_run: true,
-        ladder: Rung::ALL.into_iter().collect(),
-        unusable: Rung::ALL.into_iter().collect(),
-        max_before: Some(MOST),
-        flushes: (u8::MAX, u8::MAX),
-        incident: Some(incident()),
-        log_readable: true,
-        longest_blind_us: u32::MAX,
-        allocations: Some(u32::MAX),
-    })
-}
-
-fn answers() -> Vec<Answer> {
-    vec![
-        top(),
-        status(),
-        Answer::Log(std::iter::repeat_n(incident(), KEPT).collect()),
-        Answer::Done(Done { before: MOST, after: MOST, took: EVER, steps: [u32::MAX; 5], dry: true }),
-        Answer::Refused(Refusal::Budget { done: u8::MAX, allowed: u8::MAX }),
-        Answer::Refused(Refusal::Breaker { bought: EVER, wanted: EVER }),
-        Answer::Refused(Refusal::NotDone),
-        Answer::Failed { errno: i32::MIN },
-        Answer::busy(),
-        Answer::not_understood(),
-    ]
-}
-
-#[test]
-fn the_largest_of_each_answer_fits_and_comes_back() {
-    let mut room = [0; ANSWER_MOST + LENGTH];
-    let (Answer::Top(largest), Answer::Status(status)) = (top(), status()) else { unreachable!() };
-    assert!(largest.rows.is_full() && status.version.len() == status.version.capacity());
-    assert!(incident().culprits.destinations.is_full());
-    for answer in answers() {
-        let bytes = frame(&answer, &mut room).unwrap_or_else(|| panic!("does not fit: {answer:?}"));
-        assert_eq!(unframe::<Answer>(bytes, ANSWER_MOST), Some(Ok(answer)));
-        for cut in [0, 1, LENGTH, bytes.len() - 1] {
-            assert_eq!(unframe::<Answer>(&bytes[..cut], ANSWER_MOST), None, "more is wanted");
-        }
-    }
-}
+use std::net::IpAddr;
 
 #[test]
 fn what_does_not_fit_is_no_frame_and_what_is_too_long_is_refused_at_once() {
-    assert_eq!(frame(&top(), &mut [0; 64]), None);
+    assert_eq!(frame(&Reply { exit: 0, text: "more than there is room for" }, &mut [0; 16]), None);
     assert_eq!(frame(&Request::Status, &mut [0; 1]), None);
     assert_eq!(unframe::<Request>(&[0xff, 0xff], REQUEST_MOST), Some(Err(())), "nobody waits for the rest");
 }
@@ -171,26 +70,33 @@ fn requests() -> impl Strategy<Value = Request> {
         Just(Request::Log),
         (by, any::<u8>(), any::<bool>()).prop_map(|(by, rows, exact)| Request::Top { by, rows, exact }),
         selections().prop_map(Request::Trim),
+        Just(Request::Close),
+        (any::<IpAddr>(), any::<u32>())
+            .prop_map(|(source, seconds)| Request::Shed { lease: Lease::Source(source), seconds }),
+        any::<Option<u32>>().prop_map(|seconds| Request::Open { scope: Some(Scope::Lan), seconds }),
     ]
 }
 
 proptest! {
     #[test]
-    fn a_request_fits_and_comes_back(request in requests()) {
+    fn a_request_fits_and_comes_back(request in requests(), json: bool, colour: bool) {
         let mut room = [0; REQUEST_MOST + LENGTH];
-        let bytes = frame(&request, &mut room).unwrap();
-        prop_assert_eq!(unframe::<Request>(bytes, REQUEST_MOST), Some(Ok(request)));
+        let ask = Ask { request, json, colour };
+        let bytes = frame(&ask, &mut room).unwrap();
+        prop_assert_eq!(unframe::<Ask>(bytes, REQUEST_MOST), Some(Ok(ask)));
     }
 
     #[test]
-    fn bytes_of_a_stranger_do_no_harm(bytes in prop::collection::vec(any::<u8>(), 0..REQUEST_MOST), which in 0..10usize, at: usize, flip: u8) {
-        let _ = unframe::<Request>(&bytes, REQUEST_MOST);
-        let _ = unframe::<Answer>(&bytes, ANSWER_MOST);
-        let mut room = [0; ANSWER_MOST + LENGTH];
-        let length = frame(&answers()[which], &mut room).unwrap().len();
-        room[at % length] ^= flip;
-        if let Some(Ok(Answer::Top(top))) = unframe::<Answer>(&room[..length], ANSWER_MOST) {
-            top.rows.iter().for_each(|r| drop(r.key.to_string()));
-        }
+    fn a_reply_comes_back_and_cut_off_it_is_none_yet(exit: u8, text in ".{0,200}", cut: usize) {
+        let mut room = [0; 1024];
+        let bytes = frame(&Reply { exit, text: &text }, &mut room).unwrap();
+        prop_assert_eq!(unframe::<Reply<'_>>(bytes, REPLY_MOST), Some(Ok(Reply { exit, text: &text })));
+        prop_assert_eq!(unframe::<Reply<'_>>(&bytes[..cut % bytes.len()], REPLY_MOST), None, "more is wanted");
+    }
+
+    #[test]
+    fn bytes_of_a_stranger_do_no_harm(bytes in prop::collection::vec(any::<u8>(), 0..REQUEST_MOST)) {
+        let _ = unframe::<Ask>(&bytes, REQUEST_MOST);
+        let _ = unframe::<Reply<'_>>(&bytes, REPLY_MOST);
     }
 }

@@ -1,5 +1,7 @@
 //! The command line.
 
+use crate::daemon::root::PATH_MOST;
+use ctwarden::lease::Scope;
 use ctwarden::protocol::{By, Only, ROWS_MOST};
 use std::fmt;
 use std::net::IpAddr;
@@ -17,6 +19,9 @@ ctwarden keeps the connection tracking table from shutting the network down.
   ctwarden trim [--source ADDR] [--only unreplied|closing|idle]
                             evicts down to the low mark, or what is named
   ctwarden flush            empties the table; what is protected stays
+  ctwarden open [--scope router|lan|all] [--for SECONDS]
+                            lets in, by a lease that the kernel ends by itself
+  ctwarden close            ends that, and all caps
   ctwarden log              what has happened, with who held the table
   ctwarden check [F]        names every fault of a config
   ctwarden drill            shows what the guard would do in an attack, under this config
@@ -37,6 +42,8 @@ pub enum Verb {
     Top { by: By, rows: u8, exact: bool },
     Trim { source: Option<IpAddr>, only: Option<Only> },
     Flush,
+    Open { scope: Option<Scope>, seconds: Option<u32> },
+    Close,
     Drill,
     Log,
     Replay { file: String },
@@ -76,6 +83,9 @@ impl fmt::Display for Fault {
 fn fault(argument: &str, what: &'static str) -> Fault {
     Fault { argument: argument.to_owned(), what }
 }
+
+/// The state folder leaves room for the names of the files in it.
+const VALUE_MOST: usize = PATH_MOST - "/journal.new".len();
 
 /// What an option does with its value, which is empty where it takes none.
 type Set = fn(&mut Arguments, &str) -> Option<()>;
@@ -144,6 +154,13 @@ const OPTIONS: &[Known] = &[
     ),
     option("--by", "top", "source, prefix, destination or state", part!(Top, by, By::from_name)),
     option("--only", "trim", "unreplied, closing or idle", part!(Trim, only, |w| Only::from_name(w).map(Some))),
+    option("--scope", "open", "router, lan or all", part!(Open, scope, |w| Scope::from_name(w).map(Some))),
+    option(
+        "--for",
+        "open",
+        "a number of seconds from 1 to 86400",
+        part!(Open, seconds, |w| w.parse().ok().filter(|s| (1..=86_400).contains(s)).map(Some)),
+    ),
     option("--source", "trim", "an IPv4 or IPv6 address", part!(Trim, source, |w| w.parse::<IpAddr>().ok().map(Some))),
 ];
 
@@ -157,6 +174,8 @@ fn verb(name: &str) -> Option<Verb> {
         "top" => Verb::Top { by: By::Source, rows: 10, exact: false },
         "trim" => Verb::Trim { source: None, only: None },
         "flush" => Verb::Flush,
+        "open" => Verb::Open { scope: None, seconds: None },
+        "close" => Verb::Close,
         "drill" => Verb::Drill,
         "log" => Verb::Log,
         "replay" => Verb::Replay { file: String::new() },
@@ -205,6 +224,10 @@ pub fn parse() -> Result<Parsed, Fault> {
         }
         if files > 1 {
             return Err(fault(&value, "one argument too many"));
+        }
+        // Paths have a fixed room, and a cut one would be another file. No other value is as long.
+        if value.len() > VALUE_MOST {
+            return Err(fault(found.name, "too long"));
         }
         if (found.set)(&mut arguments, &value).is_none() {
             return Err(Fault { argument: format!("{} '{value}': wants {}", found.name, found.value), what: "" });

@@ -7,6 +7,7 @@ use crate::daemon::root::{MAX, Root};
 use crate::daemon::work::{Purpose, Work};
 use ctwarden::config::Config;
 use ctwarden::protocol::{By, Done, Selection, Top};
+use ctwarden::rung::Rung;
 use ctwarden::units::{Entries, Millis};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -57,6 +58,7 @@ pub fn trim(root: &Root, config: &Config, selection: Selection) -> Result<Done, 
     } else {
         let mut trim = Trim::begin(selection, false, dry, &mut work, root, before)?;
         loop {
+            // Planned is one step more.
             if let TrimStep::Done(taken) = trim.step(&mut work, config, root, &mut counters)? {
                 steps = if selection == Selection::Level { taken } else { steps };
                 would = trim.would;
@@ -66,7 +68,8 @@ pub fn trim(root: &Root, config: &Config, selection: Selection) -> Result<Done, 
         trim.end(&mut work)?;
     }
     let after = if dry { before.less(Entries(would)) } else { counters.count(root).unwrap_or(before) };
-    Ok(Done { before, after, took: Millis(began.elapsed().as_millis() as u64), steps, dry })
+    let what = if selection == Selection::All { Rung::Flush } else { Rung::Trim };
+    Ok(Done { what, before, after, took: Millis(began.elapsed().as_millis() as u64), steps, dry })
 }
 
 pub fn flush(root: &Root, config: &Config) -> Result<Done, Errno> {
@@ -78,5 +81,12 @@ pub fn flush(root: &Root, config: &Config) -> Result<Done, Errno> {
     let mut counters = Counters::new();
     let before = counters.count(root).ok_or_else(|| no_table(root))?;
     let after = act::flush(root, config, &mut work, &mut counters, &mut || {})?.0;
-    Ok(Done { before, after, took: Millis(began.elapsed().as_millis() as u64), steps: [0; 5], dry: false })
+    Ok(Done {
+        what: Rung::Flush,
+        before,
+        after,
+        took: Millis(began.elapsed().as_millis() as u64),
+        steps: [0; 5],
+        dry: false,
+    })
 }

@@ -19,6 +19,14 @@ pub enum Exit {
     Refused = 5,
 }
 
+impl Exit {
+    /// From its number; what is none is a fault.
+    pub fn from_number(n: u8) -> Exit {
+        use Exit::*;
+        [Done, Fault, Usage, NoDaemon, NotPermitted, Refused].into_iter().find(|e| *e as u8 == n).unwrap_or(Fault)
+    }
+}
+
 /// An error of the system in words: those that files, folders and sockets meet. The system's own table of all of them
 /// is 5 KB on MIPS.
 pub struct Why(pub Errno);

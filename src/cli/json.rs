@@ -2,15 +2,8 @@
 //!
 //! Written by hand: the serializer of a JSON crate, stamped out for each of our types, was 9 KB on MIPS, this is two.
 
-use super::text::print_text;
+use super::text::print_whole;
 use std::fmt::{self, Write};
-use std::sync::Mutex;
-
-/// Longest text. The longest there is, 64 destinations by IPv6, is two thirds of this.
-const MOST: usize = 16 * 1024;
-
-/// Not on the stack: MIPS takes three instructions instead of one for every access to a frame of 32 KiB and more.
-static TEXT: Mutex<heapless::String<MOST>> = Mutex::new(heapless::String::new());
 
 /// An object or array being written.
 pub struct Json<'a> {
@@ -84,9 +77,8 @@ impl Write for Escaped<'_> {
 
 /// Prints one object.
 pub fn print(fill: &mut dyn FnMut(&mut Json<'_>)) {
-    let mut text = TEXT.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    text.clear();
-    Json { to: &mut *text, first: true }.object("", fill);
-    let _ = text.push('\n');
-    print_text(&text);
+    print_whole(&mut |to| {
+        Json { to, first: true }.object("", fill);
+        let _ = to.write_char('\n');
+    });
 }

@@ -5,8 +5,10 @@ mod check;
 mod direct;
 pub mod exit;
 mod json;
+#[cfg(test)]
+mod largest;
 mod replay;
-mod show;
+pub mod show;
 mod show_json;
 mod size;
 mod start;
@@ -15,6 +17,7 @@ mod verbs;
 
 use crate::daemon::root::{Root, STATE_DIR, SystemPath};
 use args::{Arguments, Verb};
+use ctwarden::protocol::Request;
 use exit::Exit;
 use std::fmt::Write as _;
 
@@ -36,7 +39,12 @@ pub fn run(arguments: &Arguments) -> Exit {
         Verb::Top { by, rows, exact } => verbs::top(&place, *by, *rows, *exact, json),
         Verb::Trim { source, only } => verbs::trim(&place, *source, *only, json),
         Verb::Flush => verbs::flush(&place, json),
-        Verb::Log => verbs::log(&place, json),
+        Verb::Open { scope, seconds } => {
+            let request = Request::Open { scope: *scope, seconds: *seconds };
+            verbs::only_asked(&place, request, "it renews what is open, and closes it", json)
+        }
+        Verb::Close => verbs::only_asked(&place, Request::Close, "nothing of it is open for long", json),
+        Verb::Log => verbs::only_asked(&place, Request::Log, "incidents are kept by it", json),
         Verb::Drill => replay::drill(&place),
         Verb::Replay { file } => replay::run(&place, file),
     }

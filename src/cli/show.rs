@@ -1,13 +1,55 @@
 //! Answers as text for people or JSON for programs.
 
+use super::exit::{Exit, complain_of};
 use super::show_json;
-use super::text::{Grouped, Paint, cell, print};
+use super::text::{Grouped, Paint, cell, complain, keep, print};
+use crate::daemon::emergency::impossible;
 use ctwarden::detect::{Table, Verdict};
 use ctwarden::incident::Incident;
+use ctwarden::lease::Backend;
 use ctwarden::observe::tally::{Basis, Share};
-use ctwarden::protocol::{By, Done, Of, Status, Top};
+use ctwarden::protocol::{Answer, Ask, By, Done, Of, Reply, Status, Top, Windows};
 use ctwarden::units::Millis;
+use nix::errno::Errno;
 use std::fmt::{self, Write as _};
+
+/// An answer as the reply that the asker wants.
+pub fn render(given: &Answer, ask: &Ask, to: &mut dyn FnMut(&Reply<'_>)) {
+    keep(ask.colour, &|| answer(given, ask.json), &mut |exit, text| to(&Reply { exit: exit as u8, text }));
+}
+
+/// An answer, as the asker wants it; how its command is to end.
+pub fn answer(answer: &Answer, json: bool) -> Exit {
+    match answer {
+        Answer::Status(s) => status(s, json),
+        Answer::Top(t) => top(t, json),
+        Answer::Done(d) => done(d, json),
+        Answer::Log(incidents) => log(incidents, json),
+        Answer::Windows(w) => windows(w, json),
+        Answer::Refused(why) => {
+            complain(format_args!("refused: {why}"));
+            return Exit::Refused;
+        }
+        Answer::NotConfigured => {
+            complain(format_args!("refused: only with option open_scope 'all' in the config"));
+            return Exit::Refused;
+        }
+        Answer::NoRules => {
+            complain(format_args!("no emergency rules are in place; `ctwarden status` says why"));
+            return Exit::Fault;
+        }
+        Answer::Busy => {
+            complain(format_args!("the daemon is relieving the table and has no time; try again in a moment"));
+            return Exit::Fault;
+        }
+        Answer::Failed { errno } => return complain_of(Errno::from_raw(*errno)),
+        Answer::NotUnderstood => {
+            complain(format_args!("the daemon is of another version"));
+            return Exit::Fault;
+        }
+    }
+    Exit::Done
+}
 
 /// What stands before a line of status.
 fn row(name: &str, value: std::fmt::Arguments<'_>) {
@@ -50,6 +92,7 @@ pub fn status(s: &Status, json: bool) {
             if s.dry_run { "; dry run" } else { "" }
         ),
     );
+    window_rows(&s.windows);
     row("flushes", format_args!("{} of {} this hour", s.flushes.0, s.flushes.1));
     if !s.log_readable {
         row("log", format_args!("/dev/kmsg cannot be read; going by the counters"));
@@ -58,6 +101,37 @@ pub fn status(s: &Status, json: bool) {
         row("incident", format_args!("{}{}", Told(i), if i.ended.is_none() { ", going on" } else { "" }));
     }
     row("daemon", format_args!("ctwarden {}, pid {}, up {}", s.version, s.pid, Span(s.uptime)));
+}
+
+/// Emergency rules: where they go, what is open.
+fn window_rows(w: &Windows) {
+    let paint = Paint::new();
+    let state = match (w.backend, w.ready) {
+        (Backend::None, _) => "",
+        (_, false) => ": the rules are not in place",
+        (b, true) if !b.has_leases() => ": somebody must be alive to close it again",
+        _ => "",
+    };
+    row("rules", format_args!("{}{state}", w.backend.name()));
+    row("lifeline", format_args!("{}", w.lifeline));
+    if let Some((scope, left)) = w.open {
+        let (red, plain) = (paint.red(), paint.plain());
+        row("open", format_args!("{red}{}{plain} for {} more; {}", scope.name(), Span(left), impossible(scope)));
+    }
+    if w.shedding > 0 {
+        row("shed", format_args!("{} slowed down", w.shedding));
+    }
+}
+
+/// What open and close answer.
+pub fn windows(w: &Windows, json: bool) {
+    if json {
+        return show_json::windows(w);
+    }
+    match w.open {
+        Some(_) => window_rows(w),
+        None => print(format_args!("closed")),
+    }
 }
 
 /// How full it is.
@@ -147,7 +221,8 @@ fn kinds(t: &Top, name: &str, of: Of) {
     }
 }
 
-pub fn done(what: &str, d: &Done, json: bool) {
+pub fn done(d: &Done, json: bool) {
+    let what = d.what.name();
     if json {
         return show_json::done(d);
     }
@@ -198,7 +273,9 @@ impl std::fmt::Display for Told<'_> {
             write!(f, ", for {}", Span(ended.since(i.began)))?;
         }
         write!(f, "; {} packets refused", Grouped(i.refused))?;
-        for (n, what) in [(i.grows, "grow"), (i.trims, "trim"), (i.flushes, "flush")] {
+        for (n, what) in
+            [(i.grows, "grow"), (i.trims, "trim"), (i.sheds, "shed"), (i.flushes, "flush"), (i.opens, "open")]
+        {
             if n > 0 {
                 write!(f, ", {n} {what}")?;
             }

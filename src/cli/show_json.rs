@@ -2,10 +2,12 @@
 
 use super::json::{Json, print};
 use super::size::explain;
+use crate::daemon::emergency::impossible;
 use ctwarden::detect::{Evidence, Table};
 use ctwarden::incident::Incident;
+use ctwarden::lease::Backend;
 use ctwarden::observe::tally::Basis;
-use ctwarden::protocol::{Done, Of, Status, Top};
+use ctwarden::protocol::{Done, Of, Status, Top, Windows};
 use ctwarden::sizing::Plan;
 
 fn table(j: &mut Json<'_>, t: &Table) {
@@ -38,6 +40,7 @@ pub fn status(s: &Status) {
             j.array(name, &mut |j| rungs.iter().for_each(|r| j.text("", &r.name())));
         }
         j.maybe("max_before", s.max_before.map(|m| m.0));
+        j.object("windows", &mut |j| window(j, &s.windows));
         j.bare("flushes", &s.flushes.0);
         j.bare("flushes_per_hour", &s.flushes.1);
         match &s.incident {
@@ -48,6 +51,26 @@ pub fn status(s: &Status) {
         j.bare("longest_blind_us", &s.longest_blind_us);
         j.maybe("allocations", s.allocations);
     });
+}
+
+fn window(j: &mut Json<'_>, w: &Windows) {
+    j.text("backend", &w.backend.name());
+    j.bare("ready", &w.ready);
+    j.bare("needs_somebody", &(w.backend != Backend::None && !w.backend.has_leases()));
+    j.text("lifeline", &w.lifeline);
+    match w.open {
+        Some((scope, left)) => j.object("open", &mut |j| {
+            j.text("scope", &scope.name());
+            j.bare("left", &left.0);
+            j.text("impossible", &impossible(scope));
+        }),
+        None => j.bare("open", &"null"),
+    }
+    j.bare("shedding", &w.shedding);
+}
+
+pub fn windows(w: &Windows) {
+    print(&mut |j| window(j, w));
 }
 
 /// Status without a daemon.
@@ -74,6 +97,8 @@ fn incident(j: &mut Json<'_>, i: &Incident) {
         ("trims", i.trims),
         ("evicted", i.evicted),
         ("flushes", i.flushes),
+        ("sheds", i.sheds),
+        ("opens", i.opens),
     ] {
         j.bare(name, &n);
     }
@@ -82,7 +107,7 @@ fn incident(j: &mut Json<'_>, i: &Incident) {
             for c in culprits {
                 j.object("", &mut |j| {
                     j.text("key", &c.key);
-                    j.bare("share", &(c.share.0 * 10));
+                    j.bare("share", &(u32::from(c.share.0) * 10));
                 });
             }
         });

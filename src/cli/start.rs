@@ -6,14 +6,22 @@ use super::exit::{Exit, Why};
 use super::text::complain;
 use crate::daemon::control::Control;
 use crate::daemon::report;
-use crate::daemon::run::Daemon;
+use crate::daemon::run::{Daemon, Reload};
 use crate::daemon::signals::Signals;
 use crate::daemon::statefile::{StateFault, StateFile};
+use ctwarden::config::Config;
+
+/// Says so if the config switches it off.
+fn is_off(config: &Config) -> bool {
+    if !config.enabled {
+        complain(format_args!("switched off by the config (main.enabled)"));
+    }
+    !config.enabled
+}
 
 pub fn run(place: Place, dry_run: bool, debug: bool) -> Exit {
     let Some(mut config) = load_or_complain(&place, None) else { return Exit::Fault };
-    if !config.enabled {
-        complain(format_args!("switched off by the config (main.enabled)"));
+    if is_off(&config) {
         return Exit::Done;
     }
     config.dry_run |= dry_run;
@@ -32,7 +40,7 @@ pub fn run(place: Place, dry_run: bool, debug: bool) -> Exit {
             };
         }
     };
-    let control = match Control::open(&place.socket) {
+    let control = match Control::open(&place.socket, super::show::render) {
         Ok(control) => control,
         Err(e) => {
             complain(format_args!("{}: {}", place.socket, Why::from(&e)));
@@ -51,13 +59,14 @@ pub fn run(place: Place, dry_run: bool, debug: bool) -> Exit {
     daemon.run(&signals, || {
         let config = load_or_complain(&place, None);
         match config {
+            Some(config) if is_off(&config) => Reload::Leave,
             Some(mut config) => {
                 config.dry_run |= dry_run;
-                Some(config)
+                Reload::Config(config)
             }
             None => {
                 complain(format_args!("the new config has faults; the running one stays"));
-                None
+                Reload::Stay
             }
         }
     });

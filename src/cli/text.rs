@@ -1,11 +1,57 @@
 //! Words for people: colour only on a terminal, one write a line.
 
+use super::exit::Exit;
 use crate::stdio::{err, out};
+use ctwarden::protocol::Reply;
 use std::fmt;
 use std::os::fd::AsFd;
+use std::sync::{Mutex, MutexGuard};
 
 /// A longer line is cut. The longest, with a path, is half of this.
 const LINE: usize = 1024;
+
+/// Longest text that is printed or answered as one. The longest there is, eight incidents, is a third of this.
+pub const MOST: usize = 16 * 1024;
+
+/// What is printed as one, or goes to whoever asked the daemon.
+struct Output {
+    text: heapless::String<MOST>,
+    /// Nothing is printed, all is kept for an asker ...
+    keeping: bool,
+    /// ... in colour or not. (An `Option` of it would not be all zeros, and the whole would stand in flash.)
+    colour: bool,
+}
+
+/// Not on the stack: MIPS takes three instructions instead of one for every access to a frame of 32 KiB and more.
+static OUTPUT: Mutex<Output> = Mutex::new(Output { text: heapless::String::new(), keeping: false, colour: false });
+
+fn output() -> MutexGuard<'static, Output> {
+    OUTPUT.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// What `show` prints is given to `to` instead. With `colour`, as for a terminal.
+pub fn keep(colour: bool, show: &dyn Fn() -> Exit, to: &mut dyn FnMut(Exit, &str)) {
+    let mut kept = output();
+    kept.text.clear();
+    (kept.keeping, kept.colour) = (true, colour);
+    drop(kept);
+    let exit = show();
+    let mut kept = output();
+    kept.keeping = false;
+    to(exit, &kept.text);
+}
+
+/// Prints what `fill` writes in one write.
+pub fn print_whole(fill: &mut dyn FnMut(&mut dyn fmt::Write)) {
+    let mut whole = output();
+    if !whole.keeping {
+        whole.text.clear();
+    }
+    fill(&mut whole.text);
+    if !whole.keeping {
+        write_all(out(), whole.text.as_bytes());
+    }
+}
 
 /// A line in one write. Not through std's buffered streams: they cost 4 KB of the binary and know nothing that is wanted.
 fn line(to: impl AsFd, before: &str, text: fmt::Arguments<'_>) {
@@ -16,7 +62,13 @@ fn line(to: impl AsFd, before: &str, text: fmt::Arguments<'_>) {
         line.pop();
     }
     let _ = line.push('\n');
-    write_all(to, line.as_bytes());
+    let mut whole = output();
+    if whole.keeping {
+        // What does not fit is left out: nothing that is asked for is as long.
+        let _ = whole.text.push_str(&line);
+    } else {
+        write_all(to, line.as_bytes());
+    }
 }
 
 /// A closed pipe (`| head`) is no fault.
@@ -36,9 +88,22 @@ pub fn print_text(text: &str) {
     write_all(out(), text.as_bytes());
 }
 
+/// The daemon's reply: what it says, or what it complains of.
+pub fn print_reply(reply: &Reply<'_>) -> Exit {
+    let exit = Exit::from_number(reply.exit);
+    let to = if exit == Exit::Done { out() } else { err() };
+    write_all(to, reply.text.as_bytes());
+    exit
+}
+
 /// A line to standard error, with our name before it.
 pub fn complain(text: fmt::Arguments<'_>) {
     line(err(), "ctwarden: ", text);
+}
+
+/// Standard output is a terminal.
+pub fn is_terminal() -> bool {
+    nix::unistd::isatty(out()).unwrap_or(false)
 }
 
 /// Colours, or nothing.
@@ -47,7 +112,8 @@ pub struct Paint(bool);
 
 impl Paint {
     pub fn new() -> Self {
-        Self(nix::unistd::isatty(out()).unwrap_or(false))
+        let output = output();
+        Self(if output.keeping { output.colour } else { is_terminal() })
     }
     pub fn red(self) -> &'static str {
         if self.0 { "\x1b[31;1m" } else { "" }

@@ -2,63 +2,49 @@
 
 use super::check::load_or_complain;
 use super::exit::{Exit, Why, complain_of, no_daemon};
-use super::text::complain;
+use super::text::{complain, is_terminal, print_reply};
 use super::{Place, direct, show};
-use crate::daemon::control::ask;
+use crate::daemon::control;
 use crate::daemon::kernel::counters::Counters;
-use ctwarden::protocol::{Answer, By, Only, Request, Selection};
+use crate::daemon::root::Root;
+use ctwarden::config::Config;
+use ctwarden::protocol::{Ask, By, Done, Only, Request, Selection};
 use nix::errno::Errno;
 use std::net::IpAddr;
 
-/// The daemon's answer; `None`: no daemon. What every verb answers alike is answered here.
-fn asked(place: &Place, request: &Request) -> Option<Result<Answer, Exit>> {
-    let exit = match ask(&place.socket, request) {
-        Ok(Answer::Refused(why)) => {
-            complain(format_args!("refused: {why}"));
-            Exit::Refused
-        }
-        Ok(Answer::Busy) => {
-            complain(format_args!("the daemon is relieving the table and has no time; try again in a moment"));
-            Exit::Fault
-        }
-        Ok(Answer::Failed { errno }) => complain_of(Errno::from_raw(errno)),
-        Ok(Answer::NotUnderstood) => {
-            complain(format_args!("the daemon is of another version"));
-            Exit::Fault
-        }
-        Ok(answer) => return Some(Ok(answer)),
-        Err(e) if no_daemon(&e) => return None,
+/// Prints the daemon's reply; `None`: no daemon.
+fn asked(place: &Place, request: Request, json: bool) -> Option<Exit> {
+    let ask = Ask { request, json, colour: is_terminal() };
+    let mut exit = Exit::Fault;
+    let asked = control::ask(&place.socket, &ask, &mut |reply| exit = print_reply(reply));
+    match asked {
+        Ok(()) => Some(exit),
+        Err(e) if no_daemon(&e) => None,
         Err(e) => {
             complain(format_args!("{}: {}", place.socket, Why::from(&e)));
-            if e.kind() == std::io::ErrorKind::PermissionDenied { Exit::NotPermitted } else { Exit::Fault }
+            Some(if e.kind() == std::io::ErrorKind::PermissionDenied { Exit::NotPermitted } else { Exit::Fault })
         }
-    };
-    Some(Err(exit))
+    }
 }
 
 pub fn status(place: &Place, json: bool) -> Exit {
-    match asked(place, &Request::Status) {
-        Some(Ok(Answer::Status(status))) => show::status(&status, json),
-        Some(Err(exit)) => return exit,
-        _ => match Counters::new().table_with_buckets(&place.root) {
+    asked(place, Request::Status, json).unwrap_or_else(|| {
+        match Counters::new().table_with_buckets(&place.root) {
             Some(table) => show::table(&table, json),
             None => return complain_of(direct::no_table(&place.root)),
-        },
-    }
-    Exit::Done
+        }
+        Exit::Done
+    })
 }
 
 pub fn top(place: &Place, by: By, rows: u8, exact: bool, json: bool) -> Exit {
-    let top = match asked(place, &Request::Top { by, rows, exact }) {
-        Some(Ok(Answer::Top(top))) => top,
-        Some(Err(exit)) => return exit,
-        _ => match direct::top(&place.root, by, rows, exact) {
-            Ok(top) => top,
+    asked(place, Request::Top { by, rows, exact }, json).unwrap_or_else(|| {
+        match direct::top(&place.root, by, rows, exact) {
+            Ok(top) => show::top(&top, json),
             Err(e) => return complain_of(e),
-        },
-    };
-    show::top(&top, json);
-    Exit::Done
+        }
+        Exit::Done
+    })
 }
 
 pub fn trim(place: &Place, source: Option<IpAddr>, only: Option<Only>, json: bool) -> Exit {
@@ -67,45 +53,28 @@ pub fn trim(place: &Place, source: Option<IpAddr>, only: Option<Only>, json: boo
         (None, Some(only)) => Selection::Kind(only),
         (None, None) => Selection::Level,
     };
-    let done = match asked(place, &Request::Trim(selection)) {
-        Some(Ok(Answer::Done(done))) => done,
-        Some(Err(exit)) => return exit,
-        _ => {
-            let Some(config) = load_or_complain(place, None) else { return Exit::Fault };
-            match direct::trim(&place.root, &config, selection) {
-                Ok(done) => done,
-                Err(e) => return complain_of(e),
-            }
-        }
-    };
-    show::done("trim", &done, json);
-    Exit::Done
+    asked(place, Request::Trim(selection), json)
+        .unwrap_or_else(|| directly(place, json, &|root, config| direct::trim(root, config, selection)))
 }
 
 pub fn flush(place: &Place, json: bool) -> Exit {
-    let done = match asked(place, &Request::Flush) {
-        Some(Ok(Answer::Done(done))) => done,
-        Some(Err(exit)) => return exit,
-        _ => {
-            let Some(config) = load_or_complain(place, None) else { return Exit::Fault };
-            match direct::flush(&place.root, &config) {
-                Ok(done) => done,
-                Err(e) => return complain_of(e),
-            }
-        }
-    };
-    show::done("flush", &done, json);
+    asked(place, Request::Flush, json).unwrap_or_else(|| directly(place, json, &direct::flush))
+}
+
+/// Without a daemon, under the config that it would have.
+fn directly(place: &Place, json: bool, how: &dyn Fn(&Root, &Config) -> Result<Done, Errno>) -> Exit {
+    let Some(config) = load_or_complain(place, None) else { return Exit::Fault };
+    match how(&place.root, &config) {
+        Ok(done) => show::done(&done, json),
+        Err(e) => return complain_of(e),
+    }
     Exit::Done
 }
 
-pub fn log(place: &Place, json: bool) -> Exit {
-    match asked(place, &Request::Log) {
-        Some(Ok(Answer::Log(incidents))) => show::log(&incidents, json),
-        Some(Err(exit)) => return exit,
-        _ => {
-            complain(format_args!("the daemon is not running; incidents are kept by it"));
-            return Exit::NoDaemon;
-        }
-    }
-    Exit::Done
+/// What only a daemon can: `without` says why.
+pub fn only_asked(place: &Place, request: Request, without: &str, json: bool) -> Exit {
+    asked(place, request, json).unwrap_or_else(|| {
+        complain(format_args!("the daemon is not running; {without}"));
+        Exit::NoDaemon
+    })
 }

@@ -5,7 +5,8 @@ use super::options::{COUNT_OF_OPTIONS, Kind, OPTIONS, Take};
 use super::protect::NAME;
 use super::uci::{Broken, Flaw, Reader, Verb, What};
 use super::{Config, Faulty, PROTECTS, Protect, ladder};
-use crate::rung::Rung;
+use super::{INTERFACE, LANS, PORTS};
+use crate::rung::{RUNGS, Rung};
 use core::fmt::Write;
 use heapless::{String, Vec};
 
@@ -33,7 +34,9 @@ pub(super) struct Draft<'f> {
     pub config: Config,
     /// The rungs of the chosen policy; `ladder` wins over it.
     pub policy: Option<&'static [Rung]>,
-    pub ladder: Vec<Rung, 5>,
+    pub ladder: Vec<Rung, RUNGS>,
+    pub lan: Vec<String<INTERFACE>, LANS>,
+    pub ports: Vec<u16, PORTS>,
     place: Place,
     /// The section as uci names it.
     label: Label,
@@ -56,6 +59,8 @@ impl<'f> Draft<'f> {
             config: Config::default(),
             policy: None,
             ladder: Vec::new(),
+            lan: Vec::new(),
+            ports: Vec::new(),
             place: Place::Nowhere,
             label: Label::new(),
             rule: 0,
@@ -84,6 +89,12 @@ impl<'f> Draft<'f> {
             self.config.ladder = self.ladder;
         } else if let Some(policy) = self.policy {
             self.config.ladder = ladder(policy);
+        }
+        if !self.lan.is_empty() {
+            self.config.lan = self.lan;
+        }
+        if !self.ports.is_empty() {
+            self.config.ports = self.ports;
         }
         if self.count == 0 { Ok(self.config) } else { Err(Faulty(self.count)) }
     }
@@ -192,11 +203,12 @@ impl<'f> Draft<'f> {
         *at = FAULTY;
         let text = core::str::from_utf8(value).map_err(|_| Problem::Allowed(row))?.trim_ascii();
         let taken = match row.take {
-            Take::List(_, set) => {
+            Take::List(_, clear, set) => {
                 if !list {
-                    self.ladder.clear();
+                    clear(self);
                 }
-                set(self, text)
+                // As uci users write them: one a list entry, or several in an option.
+                text.split_ascii_whitespace().try_for_each(|word| set(self, word))
             }
             _ if list => return Err(Problem::Text("not a list: write option, once")),
             Take::Text(_, set) => set(self, text),

@@ -1,7 +1,6 @@
 //! What is wrong with a config, in one line that says where, and what is allowed.
 
-use super::options::{BUILT, Kind, OPTIONS, Row};
-use crate::rung::Rung;
+use super::options::{Kind, OPTIONS, Row};
 use core::fmt;
 
 /// One fault, shown as `/etc/config/ctwarden:12: main.high '850': a percentage from 10 to 99`. Parts that do not apply are
@@ -31,8 +30,6 @@ pub(super) enum Problem {
     Allowed(&'static Row),
     /// What options there are.
     NoOption(Kind),
-    /// Rungs that were asked for, some of which are not there.
-    NotBuilt(&'static [Rung]),
     /// Two options contradict each other: what it should be, and the other's value.
     Against(&'static str, u32),
 }
@@ -63,10 +60,6 @@ impl fmt::Display for Problem {
             Problem::NoOption(kind) => {
                 let names = OPTIONS.iter().filter(|row| row.section == *kind).map(|row| row.name);
                 listed(f, "no such option; there are ", names)
-            }
-            Problem::NotBuilt(rungs) => {
-                listed(f, "", rungs.iter().filter(|r| !BUILT.contains(r)).map(|r| r.name()))?;
-                listed(f, ": not in this version; there are ", BUILT.iter().map(|r| r.name()))
             }
             Problem::Against(text, number) => write!(f, "{text}{number}"),
         }

@@ -13,19 +13,28 @@ mod word;
 use draft::Draft;
 pub use fault::Fault;
 pub use network::Network;
-pub use options::BUILT;
 pub use protect::{Mark, NAME, Protect};
 
 use crate::decide::ladder::Settings;
 use crate::detect::Marks;
 use crate::entry::Entry;
-use crate::rung::Rung::{self, Flush, Grow, Trim};
+use crate::lease::{Backend, Scope};
+use crate::rung::{
+    RUNGS,
+    Rung::{self, Flush, Grow, Shed, Trim},
+};
 use crate::sizing::Policy;
 use crate::units::{Millis, Permille};
-use heapless::Vec;
+use heapless::{String, Vec};
 
 /// Most `protect` sections. One more is a fault.
 pub const PROTECTS: usize = 16;
+/// Most interfaces in `lan`.
+pub const LANS: usize = 4;
+/// Most ports in `ports`.
+pub const PORTS: usize = 8;
+/// Longest name of an interface: the kernel's `IFNAMSIZ` less the zero.
+pub const INTERFACE: usize = 15;
 
 /// The file as it is shipped: every option explained, with the defaults.
 pub const SHIPPED: &str = include_str!("../../openwrt/ctwarden/files/etc/config/ctwarden");
@@ -38,7 +47,7 @@ pub struct Config {
     /// Decide and report everything, change nothing.
     pub dry_run: bool,
     /// Rungs in the order they are climbed, each at most once. Empty: watch only.
-    pub ladder: Vec<Rung, 5>,
+    pub ladder: Vec<Rung, RUNGS>,
     /// Relief starts here; above `low`.
     pub high: Permille,
     /// Relief stops here.
@@ -49,6 +58,26 @@ pub struct Config {
     pub flushes_per_hour: u8,
     /// A flush that bought less than this is not repeated.
     pub flush_gain: Millis,
+    /// A source or destination is capped for so long at a stretch.
+    pub shed_seconds: Millis,
+    /// Connections that a capped source may hold, by `ct count`; 0: its rate alone is capped.
+    pub shed_count: u16,
+    /// How far `open` opens.
+    pub open_scope: Scope,
+    /// How long at most.
+    pub open_seconds: Millis,
+    /// The budget of the ladder's own openings; 0 is never.
+    pub opens_per_hour: u8,
+    /// Where emergency rules go; `None`: what is found.
+    pub backend: Option<Backend>,
+    /// Keep the router's ports reachable from the LAN when the table is full.
+    pub lifeline: bool,
+    /// DNS too.
+    pub lifeline_dns: bool,
+    /// The interfaces that are the LAN.
+    pub lan: Vec<String<INTERFACE>, LANS>,
+    /// The router's TCP ports that lifeline and `open` are for.
+    pub ports: Vec<u16, PORTS>,
     /// How large the table is to be.
     pub sizing: Policy,
     /// Entries never to be evicted.
@@ -60,20 +89,30 @@ impl Default for Config {
         Config {
             enabled: true,
             dry_run: false,
-            ladder: ladder(&[Grow, Trim, Flush]),
+            ladder: ladder(&[Grow, Trim, Shed, Flush]),
             high: Permille(850),
             low: Permille(600),
             hold: Millis::seconds(10),
             flushes_per_hour: 4,
             flush_gain: Millis::seconds(60),
+            shed_seconds: Millis::seconds(600),
+            shed_count: 0,
+            open_scope: Scope::Router,
+            open_seconds: Millis::seconds(600),
+            opens_per_hour: 2,
+            backend: None,
+            lifeline: true,
+            lifeline_dns: false,
+            lan: String::try_from("br-lan").into_iter().collect(),
+            ports: [22, 80, 443].into_iter().collect(),
             sizing: Policy::DEFAULT,
             protect: Vec::new(),
         }
     }
 }
 
-fn ladder(rungs: &[Rung]) -> Vec<Rung, 5> {
-    rungs.iter().copied().take(5).collect()
+fn ladder(rungs: &[Rung]) -> Vec<Rung, RUNGS> {
+    rungs.iter().copied().take(RUNGS).collect()
 }
 
 /// How many faults a text had.
@@ -96,6 +135,8 @@ impl Config {
             marks: Marks { high: self.high, low: self.low, hold: self.hold },
             flushes_per_hour: self.flushes_per_hour,
             flush_gain: self.flush_gain,
+            open_scope: self.open_scope,
+            opens_per_hour: self.opens_per_hour,
         }
     }
 

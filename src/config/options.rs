@@ -5,18 +5,20 @@ use super::protect::NAME;
 use super::value::{self, COUNT, Form, MEGABYTES, PERCENT, SECONDS};
 use super::{Draft, Network};
 use crate::decide::ladder::FLUSHES_REMEMBERED;
-use crate::rung::Rung::{self, Flush, Grow, Trim};
+use crate::lease::{Backend, Scope};
+use crate::rung::Rung::{self, Flush, Grow, Open, Shed, Trim};
 use crate::units::{Entries, Kib, Millis, Permille};
 use core::fmt;
 use core::ops::RangeInclusive;
 use heapless::String;
 
-/// The rungs that this version has. The words of the others are known, and refused.
-pub const BUILT: [Rung; 3] = [Grow, Trim, Flush];
-
 /// Ladders by name. `watch` reports and does nothing.
-pub(super) const POLICIES: [(&str, &[Rung]); 4] =
-    [("relief", &[Grow, Trim]), ("flush", &[Grow, Trim, Flush]), ("accept", &Rung::ALL), ("watch", &[])];
+pub(super) const POLICIES: [(&str, &[Rung]); 4] = [
+    ("relief", &[Grow, Trim, Shed]),
+    ("flush", &[Grow, Trim, Shed, Flush]),
+    ("accept", &[Grow, Trim, Shed, Flush, Open]),
+    ("watch", &[]),
+];
 
 /// A limit on entries. The least is far below any router's, for tests; the most is 6 GB of entries.
 const ENTRIES: RangeInclusive<u32> = 128..=16_777_216;
@@ -42,8 +44,8 @@ pub(super) enum Take {
     Number(Form, fn(&mut Draft<'_>, u32)),
     /// What is allowed in words, and who reads it.
     Text(&'static str, fn(&mut Draft<'_>, &str) -> Taken),
-    /// The same, for an option that may be a list. Called once a value.
-    List(&'static str, fn(&mut Draft<'_>, &str) -> Taken),
+    /// The same, for an option that may be a list: what forgets the values so far, and who reads one word.
+    List(&'static str, fn(&mut Draft<'_>), fn(&mut Draft<'_>, &str) -> Taken),
 }
 
 /// Why a text was not taken; `None`: it is not among what is allowed.
@@ -53,7 +55,7 @@ impl fmt::Display for Take {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Take::Number(form, _) => form.fmt(f),
-            Take::Text(allowed, _) | Take::List(allowed, _) => f.write_str(allowed),
+            Take::Text(allowed, _) | Take::List(allowed, ..) => f.write_str(allowed),
         }
     }
 }
@@ -67,7 +69,7 @@ const fn switch(set: fn(&mut Draft<'_>, u32)) -> Take {
 }
 
 /// How many options there are.
-pub(super) const COUNT_OF_OPTIONS: usize = 22;
+pub(super) const COUNT_OF_OPTIONS: usize = 32;
 
 /// All options. Defaults stand in `Config::default` and, explained, in the shipped file.
 pub(super) static OPTIONS: [Row; COUNT_OF_OPTIONS] = {
@@ -77,7 +79,11 @@ pub(super) static OPTIONS: [Row; COUNT_OF_OPTIONS] = {
         row(Main, "enabled", switch(|d, v| d.config.enabled = v != 0)),
         row(Main, "dry_run", switch(|d, v| d.config.dry_run = v != 0)),
         row(Main, "policy", Text("relief, flush, accept or watch", policy)),
-        row(Main, "ladder", List("rungs, each once: grow, trim, flush", rungs)),
+        row(
+            Main,
+            "ladder",
+            List("rungs, each once: grow, trim, shed, flush, open, stateless, unload", |d| d.ladder.clear(), rung),
+        ),
         row(Main, "high", Number(Form::Number(&PERCENT, 10..=99), |d, v| d.config.high = Permille(v as u16))),
         row(Main, "low", Number(Form::Number(&PERCENT, 5..=98), |d, v| d.config.low = Permille(v as u16))),
         row(Main, "hold", Number(Form::Number(&SECONDS, 0..=600), |d, v| d.config.hold = Millis(v.into()))),
@@ -90,6 +96,43 @@ pub(super) static OPTIONS: [Row; COUNT_OF_OPTIONS] = {
             Main,
             "flush_gain",
             Number(Form::Number(&SECONDS, 0..=3600), |d, v| d.config.flush_gain = Millis(v.into())),
+        ),
+        row(
+            Main,
+            "shed_seconds",
+            Number(Form::Number(&SECONDS, 30..=86_400), |d, v| d.config.shed_seconds = Millis(v.into())),
+        ),
+        row(Main, "shed_count", Number(Form::Number(&COUNT, 0..=256), |d, v| d.config.shed_count = v as u16)),
+        row(
+            Main,
+            "open_scope",
+            Text("router, lan or all", |d, v| {
+                d.config.open_scope = Scope::from_name(v).ok_or(None)?;
+                Ok(())
+            }),
+        ),
+        row(
+            Main,
+            "open_seconds",
+            Number(Form::Number(&SECONDS, 30..=86_400), |d, v| d.config.open_seconds = Millis(v.into())),
+        ),
+        row(
+            Main,
+            "opens_per_hour",
+            Number(Form::Number(&COUNT, 0..=FLUSHES_REMEMBERED as u32), |d, v| d.config.opens_per_hour = v as u8),
+        ),
+        row(Main, "backend", Text("auto, fw4, nft, iptables, snapshot, script or none", backend)),
+        row(Main, "lifeline", switch(|d, v| d.config.lifeline = v != 0)),
+        row(Main, "lifeline_dns", switch(|d, v| d.config.lifeline_dns = v != 0)),
+        row(Main, "lan", List("up to 4 interfaces, each of up to 15 bytes", |d| d.lan.clear(), interface)),
+        row(
+            Main,
+            "ports",
+            List(
+                "up to 8 ports from 1 to 65535",
+                |d| d.ports.clear(),
+                |d, v| d.ports.push(port(v).ok_or(None)?).map_err(|_| None),
+            ),
         ),
         row(Sizing, "max", Number(Form::AutoOr(ENTRIES), |d, v| d.config.sizing.max = fixed(v))),
         row(
@@ -138,28 +181,30 @@ fn name(draft: &mut Draft<'_>, text: &str) -> Taken {
     Ok(())
 }
 
-fn built(rungs: &'static [Rung]) -> Taken {
-    if rungs.iter().all(|r| BUILT.contains(r)) { Ok(()) } else { Err(Some(Problem::NotBuilt(rungs))) }
-}
-
 fn policy(draft: &mut Draft<'_>, text: &str) -> Taken {
     let (_, rungs) = POLICIES.iter().find(|(name, _)| *name == text).ok_or(None)?;
-    built(rungs)?;
     draft.policy = Some(rungs);
     Ok(())
 }
 
-/// Takes rungs as uci users write them: one a list entry, or several in an option.
-fn rungs(draft: &mut Draft<'_>, text: &str) -> Taken {
-    static ALL: [Rung; 5] = Rung::ALL;
-    for word in text.split_ascii_whitespace() {
-        let rung = ALL.iter().find(|r| r.name() == word).ok_or(None)?;
-        built(core::slice::from_ref(rung))?;
-        if draft.ladder.contains(rung) {
-            return Err(None);
-        }
-        // Never full: it has room for every rung once.
-        let _ = draft.ladder.push(*rung);
-    }
+fn rung(draft: &mut Draft<'_>, word: &str) -> Taken {
+    let rung = Rung::from_name(word).filter(|rung| !draft.ladder.contains(rung)).ok_or(None)?;
+    // Never full: it has room for every rung once.
+    let _ = draft.ladder.push(rung);
     Ok(())
+}
+
+fn backend(draft: &mut Draft<'_>, text: &str) -> Taken {
+    draft.config.backend = match text {
+        "auto" => None,
+        name => Some(Backend::from_name(name).ok_or(None)?),
+    };
+    Ok(())
+}
+
+/// A name as the kernel takes it: no blanks, no slash, not a folder's name.
+fn interface(draft: &mut Draft<'_>, word: &str) -> Taken {
+    let fits = !word.bytes().any(|b| b == b'/' || b.is_ascii_control()) && word != "." && word != "..";
+    let name = String::try_from(word).ok().filter(|_| fits).ok_or(None)?;
+    draft.lan.push(name).map_err(|_| None)
 }

@@ -31,11 +31,16 @@ pub struct Trim {
     pub dry: bool,
     /// When dry: entries that would go.
     pub would: u32,
+    /// Only what holders above the level hold above it goes.
+    pub level_only: bool,
+    planned: bool,
 }
 
 /// What a step of a trim led to.
 pub enum TrimStep {
     More,
+    /// The plan is made, nothing is deleted yet: who holds too much is known.
+    Planned,
     /// The passes are done: steps taken, as asked of the kernel.
     Done(Steps),
 }
@@ -57,7 +62,17 @@ impl Trim {
             _ => Purpose::Evict(selection),
         };
         let pass = work.begin(purpose, root, count)?;
-        Ok(Self { pass, selection, before: count, culprits: None, interrupted: false, dry, would: 0 })
+        Ok(Self {
+            pass,
+            selection,
+            before: count,
+            culprits: None,
+            interrupted: false,
+            dry,
+            would: 0,
+            level_only: false,
+            planned: false,
+        })
     }
 
     /// One datagram more.
@@ -68,6 +83,9 @@ impl Trim {
         root: &Root,
         counters: &mut Counters,
     ) -> Result<TrimStep, Errno> {
+        if self.planned {
+            return self.evict(work, root, counters);
+        }
         if self.pass.step(work, config)? == Progress::More {
             return Ok(TrimStep::More);
         }
@@ -82,7 +100,14 @@ impl Trim {
         // The plan is for the table as it is now: it has grown while it was sampled.
         let table = counters.table(root).ok_or(Errno::ENOENT)?;
         let near = table.max.part(Permille(config.high.0.saturating_sub(NEAR.0)));
-        work.make_plan(Goal { count: table.count, low: table.max.part(config.low), near });
+        work.make_plan(Goal { count: table.count, low: table.max.part(config.low), near }, self.level_only);
+        self.planned = true;
+        Ok(TrimStep::Planned)
+    }
+
+    /// From the plan to the pass that carries it out.
+    fn evict(&mut self, work: &mut Work, root: &Root, counters: &mut Counters) -> Result<TrimStep, Errno> {
+        self.planned = false;
         if self.dry {
             self.would = work.plan().expected.iter().sum();
             return Ok(TrimStep::Done(work.plan().expected));
@@ -90,7 +115,8 @@ impl Trim {
         if work.plan().expected == [0; 5] {
             return Ok(TrimStep::Done([0; 5]));
         }
-        let evict = work.begin(Purpose::Evict(Selection::Level), root, table.count)?;
+        let count = counters.count(root).ok_or(Errno::ENOENT)?;
+        let evict = work.begin(Purpose::Evict(Selection::Level), root, count)?;
         std::mem::replace(&mut self.pass, evict).end(work)?;
         Ok(TrimStep::More)
     }

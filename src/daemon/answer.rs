@@ -2,12 +2,15 @@
 
 use super::act::{self, Trim};
 use super::control::Asker;
-use super::job::Job;
+use super::job::{Job, Then};
 use super::run::Daemon;
 use super::work::Purpose;
 use ctwarden::event::Event;
 use ctwarden::journal::Setting;
-use ctwarden::protocol::{Answer, Done, Request, Selection, Status};
+use ctwarden::lease::{Lease, Scope};
+use ctwarden::protocol::{Answer, Done, Request, Selection, Status, Windows};
+use ctwarden::rung::Rung;
+use ctwarden::units::Millis;
 use nix::errno::Errno;
 
 impl Daemon {
@@ -20,6 +23,13 @@ impl Daemon {
             Request::Trim(selection) => self.serve_trim(asker, selection),
             Request::Flush if self.config.dry_run => self.serve_trim(asker, Selection::All),
             Request::Flush => Some(self.serve_flush()),
+            Request::Shed { lease, seconds } => Some(self.serve_shed(lease, seconds)),
+            Request::Open { scope, seconds } => self.serve_open(asker, scope, seconds),
+            Request::Close => {
+                self.close("as asked");
+                self.unshed();
+                Some(Answer::Windows(self.windows()))
+            }
         };
         if let Some(answer) = answer {
             self.control.answer(asker, &answer);
@@ -58,17 +68,55 @@ impl Daemon {
                         interrupted: false,
                         repeated: false,
                     });
-                    Answer::Done(Done { before, after, took, steps, dry })
+                    Answer::Done(Done { what: Rung::Trim, before, after, took, steps, dry })
                 }
                 Err(e) => failed(e),
             });
         }
         match Trim::begin(selection, false, dry, &mut self.work, &self.root, before) {
             Ok(trim) => {
-                self.job = Some(Job::Trim { trim, began, asker: Some(asker) });
+                self.job = Some(Job::Trim { trim, began, asker: Some(asker), then: Then::Nothing });
                 None
             }
             Err(e) => Some(failed(e)),
+        }
+    }
+
+    /// For a minute and more it is renewed like the ladder's own.
+    fn serve_shed(&mut self, lease: Lease, seconds: u32) -> Answer {
+        let _ = seconds;
+        match self.shed(&[lease], 0) {
+            Ok(_) => Answer::Windows(self.windows()),
+            Err(e) => failed(e),
+        }
+    }
+
+    fn serve_open(&mut self, asker: Asker, scope: Option<Scope>, seconds: Option<u32>) -> Option<Answer> {
+        let scope = scope.unwrap_or(self.config.open_scope);
+        let total = seconds.map_or(self.config.open_seconds, |s| Millis::seconds(s.into()));
+        if scope == Scope::All && self.config.open_scope != Scope::All {
+            return Some(Answer::NotConfigured);
+        }
+        if !self.emergency.ready() {
+            return Some(Answer::NoRules);
+        }
+        let Some(before) = self.counters.count(&self.root) else { return Some(failed(Errno::ENOENT)) };
+        if self.config.dry_run {
+            return Some(Answer::Windows(self.windows()));
+        }
+        self.begin_trim(self.now(), before, Then::Open { scope, total }, Some(asker));
+        None
+    }
+
+    /// How it stands with emergency rules.
+    pub(super) fn windows(&self) -> Windows {
+        let (e, now) = (&self.emergency, self.now());
+        Windows {
+            backend: e.firewall.backend(),
+            ready: e.ready(),
+            lifeline: e.lifeline,
+            open: e.windows.opening().map(|o| (o.scope, o.until.since(now))),
+            shedding: e.windows.shedding(now).count() as u8,
         }
     }
 
@@ -78,7 +126,9 @@ impl Daemon {
             return Answer::Refused(why);
         }
         match self.flush(before) {
-            Ok((after, took)) => Answer::Done(Done { before, after, took, steps: [0; 5], dry: false }),
+            Ok((after, took)) => {
+                Answer::Done(Done { what: Rung::Flush, before, after, took, steps: [0; 5], dry: false })
+            }
             Err(e) => failed(e),
         }
     }
@@ -94,6 +144,7 @@ impl Daemon {
             ladder: self.settings.ladder.clone(),
             unusable: self.unusable.clone(),
             max_before: self.journal.change(Setting::Max).map(|c| c.before),
+            windows: self.windows(),
             flushes: (self.guard.ladder.flushes_within_hour(self.now()), self.settings.flushes_per_hour),
             incident: self.guard.incidents.last().cloned(),
             log_readable: self.log_readable,

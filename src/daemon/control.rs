@@ -1,14 +1,15 @@
 //! The socket that the CLI speaks to: one request a connection, one answer, bounded in number, size and time.
 
-use ctwarden::protocol::{ANSWER_MOST, Answer, LENGTH, REQUEST_MOST, Request, frame, unframe};
+use ctwarden::protocol::{Answer, Ask, LENGTH, REPLY_MOST, REQUEST_MOST, Reply, Request, frame, unframe};
 use ctwarden::units::Millis;
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, send};
-use nix::sys::stat::{Mode, umask};
+use nix::sys::stat::{Mode, SFlag, lstat, umask};
 use nix::unistd::{read, unlink};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::Mutex;
 
 /// Connections at a time. Full: the next one waits in the kernel's backlog.
 pub const CONNECTIONS: usize = 4;
@@ -17,7 +18,15 @@ const PATIENCE: Millis = Millis(2_000);
 /// An answer may wait for a pass over the table this long.
 const PATIENCE_ASKED: Millis = Millis(120_000);
 
+/// A frame on its way out or in. Not on the stack, as with the text in it.
+static FRAME: Mutex<[u8; REPLY_MOST + LENGTH]> = Mutex::new([0; REPLY_MOST + LENGTH]);
+
+/// How an answer becomes the text of a reply and the exit status of the command that asked: rendered for the asker, given
+/// to the last argument.
+pub type Render = fn(&Answer, &Ask, &mut dyn FnMut(&Reply<'_>));
+
 pub struct Control {
+    render: Render,
     listener: UnixListener,
     path: super::root::SystemPath,
     peers: [Option<Peer>; CONNECTIONS],
@@ -27,7 +36,7 @@ struct Peer {
     fd: UnixStream,
     heard: [u8; REQUEST_MOST + LENGTH],
     length: usize,
-    asked: bool,
+    asked: Option<Ask>,
     until: Millis,
 }
 
@@ -36,9 +45,12 @@ struct Peer {
 pub struct Asker(usize);
 
 impl Control {
-    /// Listens at `path`, mode 0600. A socket left over by a daemon that is gone is replaced.
-    pub fn open(path: &str) -> io::Result<Self> {
-        let _ = unlink(path);
+    /// Listens at `path`, mode 0600. A socket left over by a daemon that is gone is replaced; EADDRINUSE: it is answered,
+    /// or is something else.
+    pub fn open(path: &str, render: Render) -> io::Result<Self> {
+        if is_socket(path) && UnixStream::connect(path).is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused) {
+            let _ = unlink(path);
+        }
         let old = umask(Mode::from_bits_truncate(0o177));
         let listener = UnixListener::bind(path);
         umask(old);
@@ -46,13 +58,13 @@ impl Control {
         listener.set_nonblocking(true)?;
         let mut kept = super::root::SystemPath::new();
         let _ = kept.push_str(path);
-        Ok(Self { listener, path: kept, peers: [const { None }; CONNECTIONS] })
+        Ok(Self { render, listener, path: kept, peers: [const { None }; CONNECTIONS] })
     }
 
     /// What to poll: the listener while there is a place, and every peer that has not asked yet.
     pub fn poll_fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         let listener = self.peers.iter().any(Option::is_none).then(|| self.listener.as_fd());
-        listener.into_iter().chain(self.peers.iter().flatten().filter(|p| !p.asked).map(|p| p.fd.as_fd()))
+        listener.into_iter().chain(self.peers.iter().flatten().filter(|p| p.asked.is_none()).map(|p| p.fd.as_fd()))
     }
 
     /// When the first peer runs out of time.
@@ -70,7 +82,7 @@ impl Control {
                 *slot = None;
                 continue;
             }
-            if peer.asked {
+            if peer.asked.is_some() {
                 continue;
             }
             let room = peer.heard.get_mut(peer.length..).unwrap_or_default();
@@ -86,12 +98,12 @@ impl Control {
                     continue;
                 }
             }
-            match unframe::<Request>(peer.heard.get(..peer.length).unwrap_or_default(), REQUEST_MOST) {
+            match unframe::<Ask>(peer.heard.get(..peer.length).unwrap_or_default(), REQUEST_MOST) {
                 None => {}
-                Some(Ok(request)) => {
-                    peer.asked = true;
+                Some(Ok(ask)) => {
+                    peer.asked = Some(ask);
                     peer.until = now.after(PATIENCE_ASKED);
-                    return Some((Asker(i), request));
+                    return Some((Asker(i), ask.request));
                 }
                 Some(Err(())) => self.answer(Asker(i), &Answer::not_understood()),
             }
@@ -109,19 +121,22 @@ impl Control {
                 fd,
                 heard: [0; REQUEST_MOST + LENGTH],
                 length: 0,
-                asked: false,
+                asked: None,
                 until: now.after(PATIENCE),
             });
         }
     }
 
-    /// Answers and hangs up. One send: an answer is smaller than any socket buffer; a peer that does not read loses it.
+    /// Answers and hangs up. One send: a reply is smaller than any socket buffer; a peer that does not read loses it.
     pub fn answer(&mut self, asker: Asker, answer: &Answer) {
         let Some(peer) = self.peers.get_mut(asker.0).and_then(Option::take) else { return };
-        let mut room = [0; ANSWER_MOST + LENGTH];
-        if let Some(bytes) = frame(answer, &mut room) {
-            let _ = send(peer.fd.as_raw_fd(), bytes, MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT);
-        }
+        let ask = peer.asked.unwrap_or(Ask { request: Request::Status, json: false, colour: false });
+        (self.render)(answer, &ask, &mut |reply| {
+            let mut frames = FRAME.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            if let Some(bytes) = frame(reply, &mut *frames) {
+                let _ = send(peer.fd.as_raw_fd(), bytes, MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT);
+            }
+        });
     }
 }
 
@@ -131,16 +146,26 @@ impl Drop for Control {
     }
 }
 
-/// Asks a daemon. NotFound or ConnectionRefused: none is there.
-pub fn ask(path: &str, request: &Request) -> io::Result<Answer> {
-    let fd = OwnedFd::from(UnixStream::connect(path)?);
-    let mut room = [0; ANSWER_MOST + LENGTH];
-    let bytes = frame(request, &mut room).unwrap_or_default();
+fn is_socket(path: &str) -> bool {
+    lstat(path).is_ok_and(|s| s.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFSOCK.bits())
+}
+
+/// Asks a daemon; its reply goes to `to`. NotFound or ConnectionRefused: none is there.
+pub fn ask(path: &str, ask: &Ask, to: &mut dyn FnMut(&Reply<'_>)) -> io::Result<()> {
+    let fd = UnixStream::connect(path).map_err(|e| match e.kind() {
+        // What is no socket refuses in the same way as one that is left over.
+        io::ErrorKind::ConnectionRefused if !is_socket(path) => Errno::EINVAL.into(),
+        _ => e,
+    })?;
+    let fd = OwnedFd::from(fd);
+    let mut room = FRAME.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let bytes = frame(ask, &mut *room).unwrap_or_default();
     send(fd.as_raw_fd(), bytes, MsgFlags::MSG_NOSIGNAL)?;
-    let answer = super::root::read_all(&fd, &mut room)?;
-    match unframe(answer, ANSWER_MOST) {
-        Some(Ok(answer)) => Ok(answer),
-        Some(Err(())) => Err(io::ErrorKind::InvalidData.into()),
-        None => Err(io::ErrorKind::UnexpectedEof.into()),
+    let heard = super::root::read_all(&fd, &mut *room)?;
+    match unframe(heard, REPLY_MOST) {
+        Some(Ok(reply)) => to(&reply),
+        Some(Err(())) => return Err(io::ErrorKind::InvalidData.into()),
+        None => return Err(io::ErrorKind::UnexpectedEof.into()),
     }
+    Ok(())
 }

@@ -9,6 +9,7 @@ use super::work::{Pass, Purpose};
 use ctwarden::decide::ladder::{Action, Outcome};
 use ctwarden::decide::trim::Steps;
 use ctwarden::event::Event;
+use ctwarden::lease::Scope;
 use ctwarden::protocol::{Answer, By, Done, Selection};
 use ctwarden::rung::Rung;
 use ctwarden::units::{Entries, Millis};
@@ -18,11 +19,24 @@ use std::time::{Duration, Instant};
 #[allow(clippy::large_enum_variant)] // one of them exists, inside the daemon, for ever
 pub enum Job {
     /// The ladder's own, or one that somebody asked for.
-    Trim { trim: Trim, began: Millis, asker: Option<Asker> },
+    Trim { trim: Trim, began: Millis, asker: Option<Asker>, then: Then },
     /// Somebody wants to know who holds the table.
     Census { pass: Pass, asker: Asker, by: By, rows: u8, count: Entries },
     /// Who holds it, for the incident: where the first rung is not the one that looks anyway.
     Snapshot { pass: Pass },
+}
+
+/// What a trim is the first half of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    Nothing,
+    /// Whoever holds too much is capped, before entries are deleted.
+    Shed,
+    /// Room was made: now open.
+    Open {
+        scope: Scope,
+        total: Millis,
+    },
 }
 
 /// A trim is told again after this, if they go on.
@@ -30,14 +44,44 @@ const TELL_AGAIN: Millis = Millis(10_000);
 
 impl Daemon {
     /// Begins the ladder's trim. It comes first: whoever waits for a census is sent away.
-    pub(super) fn begin_trim(&mut self, now: Millis, count: Entries) {
+    pub(super) fn begin_trim(&mut self, now: Millis, count: Entries, then: Then, asker: Option<Asker>) {
         if let Some(Job::Census { asker, .. }) = self.job.take() {
             self.control.answer(asker, &Answer::busy());
         }
-        let culprits = self.guard.incidents.current().is_some_and(|i| i.culprits.sources.is_empty());
+        let culprits =
+            then == Then::Shed || self.guard.incidents.current().is_some_and(|i| i.culprits.sources.is_empty());
         match Trim::begin(Selection::Level, culprits, false, &mut self.work, &self.root, count) {
-            Ok(trim) => self.job = Some(Job::Trim { trim, began: now, asker: None }),
-            Err(e) => self.obstacle(Rung::Trim, e),
+            Ok(mut trim) => {
+                trim.level_only = then == Then::Shed && !self.config.ladder.contains(&Rung::Trim);
+                self.job = Some(Job::Trim { trim, began: now, asker, then });
+            }
+            Err(e) => {
+                self.obstacle(Rung::Trim, e);
+                // What cannot be made room for is opened all the same: the owner has to get in.
+                self.follow_up(then, asker);
+            }
+        }
+    }
+
+    /// The second half.
+    fn follow_up(&mut self, then: Then, asker: Option<Asker>) {
+        let Then::Open { scope, total } = then else { return };
+        let now = self.now();
+        let before = self.counters.count(&self.root).unwrap_or_default();
+        let done = self.open(scope, total, asker.is_some());
+        if let Some(asker) = asker {
+            let answer = match done {
+                Ok(()) => Answer::Windows(self.windows()),
+                Err(e) => Answer::Failed { errno: e as i32 },
+            };
+            self.control.answer(asker, &answer);
+        } else {
+            let action = Action::Open { scope };
+            let outcome = Outcome { action, before, after: before, took: Millis(0), done: done.is_ok() };
+            self.guard.outcome(now, &outcome, &self.settings);
+            if let Err(e) = done {
+                self.obstacle(Rung::Open, e);
+            }
         }
     }
 
@@ -68,12 +112,19 @@ impl Daemon {
         let until = Instant::now() + slice;
         loop {
             let step = match &mut job {
-                Job::Trim { trim, .. } => match trim.step(&mut self.work, &self.config, &self.root, &mut self.counters)
-                {
-                    Ok(TrimStep::More) => Ok(None),
-                    Ok(TrimStep::Done(steps)) => Ok(Some(steps)),
-                    Err(e) => Err(e),
-                },
+                Job::Trim { trim, then, .. } => {
+                    match trim.step(&mut self.work, &self.config, &self.root, &mut self.counters) {
+                        Ok(TrimStep::More) => Ok(None),
+                        Ok(TrimStep::Planned) => {
+                            if *then == Then::Shed {
+                                self.shed_whoever(trim.before);
+                            }
+                            Ok(None)
+                        }
+                        Ok(TrimStep::Done(steps)) => Ok(Some(steps)),
+                        Err(e) => Err(e),
+                    }
+                }
                 Job::Census { pass, .. } | Job::Snapshot { pass } => {
                     pass.step(&mut self.work, &self.config).map(|p| (p == Progress::Done).then_some([0; 5]))
                 }
@@ -92,7 +143,11 @@ impl Daemon {
 
     fn finish(&mut self, job: Job, result: Result<Steps, Errno>) {
         match job {
-            Job::Trim { trim, began, asker } => self.finish_trim(trim, began, asker, result),
+            Job::Trim { trim, began, asker, then: then @ Then::Open { .. } } => {
+                self.finish_trim(trim, began, None, Then::Nothing, result);
+                self.follow_up(then, asker);
+            }
+            Job::Trim { trim, began, asker, then } => self.finish_trim(trim, began, asker, then, result),
             Job::Snapshot { pass } => {
                 let _ = pass.end(&mut self.work);
                 if result.is_ok() {
@@ -110,7 +165,14 @@ impl Daemon {
         }
     }
 
-    fn finish_trim(&mut self, mut trim: Trim, began: Millis, asker: Option<Asker>, result: Result<Steps, Errno>) {
+    fn finish_trim(
+        &mut self,
+        mut trim: Trim,
+        began: Millis,
+        asker: Option<Asker>,
+        then: Then,
+        result: Result<Steps, Errno>,
+    ) {
         let (before, selection, interrupted) = (trim.before, trim.selection, trim.interrupted);
         let culprits = trim.culprits.take();
         let (dry, would) = (trim.dry, trim.would);
@@ -125,7 +187,8 @@ impl Daemon {
             self.note_culprits(culprits);
         }
         if !dry {
-            let outcome = Outcome { action: Action::Trim, before, after, took, done: result.is_ok() };
+            let action = if then == Then::Shed { Action::Shed } else { Action::Trim };
+            let outcome = Outcome { action, before, after, took, done: result.is_ok() };
             self.guard.outcome(now, &outcome, &self.settings);
         }
         match result {
@@ -141,7 +204,17 @@ impl Daemon {
                     tell(Event::Trimmed { before, after, steps, level, took, interrupted, repeated });
                 }
                 if let Some(asker) = asker {
-                    self.control.answer(asker, &Answer::Done(Done { before, after, took, steps, dry }));
+                    self.control.answer(
+                        asker,
+                        &Answer::Done(Done {
+                            what: if selection == Selection::All { Rung::Flush } else { Rung::Trim },
+                            before,
+                            after,
+                            took,
+                            steps,
+                            dry,
+                        }),
+                    );
                 }
             }
             Err(e) => {

@@ -4,19 +4,26 @@
 //! run.rs     the loop: poll, look, turn, act; the only reader of the clock
 //! job.rs     a pass under way, in slices; answer.rs: what a request leads to
 //! act.rs     an action becomes a write or a pass, and its outcome an observation
+//! emergency.rs leases: given, renewed, taken back
 //! work.rs    passes over the table, with all their buffers
-//! system.rs  sizing and settings, by way of the journal (statefile.rs)
+//! resize.rs  the limits at start, after a reload, after drift
+//! system.rs  the machine and its settings, by way of the journal (statefile.rs)
 //! control.rs the socket that the CLI speaks to
 //! kernel/    netlink, log, counters
+//! firewall/  leases become packet rules
 //! root.rs    the only place where a system path is made
 //! ```
 
 pub mod act;
 pub mod answer;
 pub mod control;
+pub mod crash;
+pub mod emergency;
+pub mod firewall;
 pub mod job;
 pub mod kernel;
 pub mod report;
+pub mod resize;
 pub mod root;
 pub mod run;
 pub mod signals;

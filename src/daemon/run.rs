@@ -2,7 +2,8 @@
 
 use super::act;
 use super::control::{Asker, CONNECTIONS, Control};
-use super::job::Job;
+use super::emergency::Emergency;
+use super::job::{Job, Then};
 use super::kernel::counters::Counters;
 use super::kernel::log::{Log, News};
 use super::report::tell;
@@ -16,10 +17,10 @@ use ctwarden::decide::ladder::{Action, Decision, Means, Outcome, Settings};
 use ctwarden::detect::{LOOK_LATEST, Look, Table, Verdict};
 use ctwarden::event::{Event, Obstacle};
 use ctwarden::guard::Guard;
-use ctwarden::journal::{Journal, Owner, Setting};
+use ctwarden::journal::{Journal, Setting};
 use ctwarden::observe::memory::EntryCost;
 use ctwarden::protocol::Request;
-use ctwarden::rung::Rung;
+use ctwarden::rung::{RUNGS, Rung};
 use ctwarden::sizing;
 use ctwarden::units::{Entries, Millis};
 use nix::errno::Errno;
@@ -31,11 +32,24 @@ const SLICE: Duration = Duration::from_millis(4);
 /// What changes rarely is read this often.
 const SLOW: Millis = Millis(5_000);
 
+/// While leases run, their rules are looked after this often.
+const LOOK_WITH_LEASES: Millis = Millis(1_000);
+
 /// What ended a wait.
 struct Woken {
     log: bool,
     signal: bool,
     control: bool,
+}
+
+/// What a reload of the config comes to.
+#[allow(clippy::large_enum_variant)] // moved on the spot
+pub enum Reload {
+    Config(Config),
+    /// It has faults.
+    Stay,
+    /// It switches the guard off.
+    Leave,
 }
 
 pub struct Daemon {
@@ -47,7 +61,7 @@ pub struct Daemon {
     log: Log,
     pub(super) guard: Guard,
     pub(super) journal: Journal,
-    state: StateFile,
+    pub(super) state: StateFile,
     pub(super) control: Control,
     cost: EntryCost,
     pub(super) work: Work,
@@ -56,12 +70,15 @@ pub struct Daemon {
     next_look: Millis,
     last_slow: Option<Millis>,
     table: Option<Table>,
-    pub(super) unusable: heapless::Vec<Rung, 5>,
+    pub(super) unusable: heapless::Vec<Rung, RUNGS>,
     /// When the log was last asked, and the longest that work has kept us from it.
     log_asked: Instant,
     pub(super) longest_blind: Duration,
     pub(super) log_readable: bool,
     pub(super) trim_told: Option<Millis>,
+    /// Until the first look: the journal is of a former run.
+    pub(super) resumed: bool,
+    pub(super) emergency: Emergency,
 }
 
 impl Daemon {
@@ -90,6 +107,8 @@ impl Daemon {
             longest_blind: Duration::ZERO,
             log_readable: false,
             trim_told: None,
+            resumed: true,
+            emergency: Emergency::new(),
         }
     }
 
@@ -97,22 +116,25 @@ impl Daemon {
         Millis(self.started.elapsed().as_millis() as u64)
     }
 
-    /// Runs until a signal ends it. `reload` gives the config anew, or `None` if it has faults.
-    pub fn run(mut self, signals: &Signals, mut reload: impl FnMut() -> Option<Config>) {
+    /// Runs until a signal or a config that switches it off ends it. `reload` gives the config anew.
+    pub fn run(mut self, signals: &Signals, mut reload: impl FnMut() -> Reload) {
         if let Some(why) = self.state.void {
             tell(Event::JournalVoid { why });
         }
         self.log.start(&self.root, &mut tell);
+        self.prepare();
         crate::allocations::mark();
         while !signals.stop() {
             let woken = self.wait(signals);
             if woken.signal {
                 signals.drain();
             }
-            if signals.take_reload()
-                && let Some(config) = reload()
-            {
-                self.renew(config);
+            if signals.take_reload() {
+                match reload() {
+                    Reload::Config(config) => self.renew(config),
+                    Reload::Stay => {}
+                    Reload::Leave => break,
+                }
             }
             if signals.take_status() {
                 self.tell_status();
@@ -123,6 +145,9 @@ impl Daemon {
             let news = self.read_log(woken.log || unwatched);
             if now >= self.next_look || news != News::default() {
                 self.turn(now, news);
+            }
+            if self.emergency.next().is_some_and(|at| now >= at) {
+                self.tend();
             }
             if woken.control || self.control.next_deadline().is_some_and(|d| now >= d) {
                 while let Some((asker, request)) = self.control.next_request(now) {
@@ -143,7 +168,8 @@ impl Daemon {
     /// Sleeps until something comes or the next look is due. Nothing is read that poll does not tell of: in calm a turn
     /// is two system calls.
     fn wait(&mut self, signals: &Signals) -> Woken {
-        let until = self.control.next_deadline().map_or(self.next_look, |d| d.min(self.next_look));
+        let deadlines = [self.control.next_deadline(), self.emergency.next()];
+        let until = deadlines.into_iter().flatten().fold(self.next_look, Millis::min);
         let idle = self.job.is_none() && self.waiting.is_empty();
         // One more: poll counts whole milliseconds and must not wake just before.
         let span = if idle { until.since(self.now()).0.min(LOOK_LATEST.0 + 1) + 1 } else { 0 };
@@ -188,32 +214,48 @@ impl Daemon {
         {
             self.act(now, decision);
         }
-        self.next_look = now.after(self.guard.next_look(&self.settings));
+        let mut next = self.guard.next_look(&self.settings);
+        if self.emergency.windows.opening().is_some() || self.emergency.windows.shedding(now).next().is_some() {
+            // A firewall that is loaded anew takes leases with it: put back at the next look.
+            self.recheck_firewall();
+            next = next.min(LOOK_WITH_LEASES);
+        }
+        if self.last_slow.is_none() {
+            // Max has just been set: by the new one at once.
+            next = Millis(0);
+        }
+        self.next_look = now.after(next);
     }
 
     /// Reads what a look consists of: always the count; the rest when it is time, or when there is reason to.
     fn look(&mut self, now: Millis, news: News) -> Look {
         let slow = self.last_slow.is_none_or(|last| now.since(last) >= SLOW);
         let calm = self.guard.evidence().verdict == Verdict::Calm && news == News::default();
-        let table = match self.table {
+        let mut table = match self.table {
             Some(before) if calm && !slow => self.counters.table_of_max(&self.root, before.max),
             Some(_) if calm => self.counters.table(&self.root),
             _ => self.counters.table_with_buckets(&self.root),
         };
         let near = table.is_some_and(|t| t.occupancy() >= self.settings.marks.low);
         let dropped = if slow || !calm || near { self.counters.dropped(&self.root) } else { None };
-        match (self.table, table) {
+        let sized = match (self.table, table) {
             (None, Some(t)) => self.table_appeared(t),
             (Some(_), None) => {
                 tell(Event::TableVanished);
                 self.counters.forget();
+                false
             }
             (Some(_), Some(t)) if slow => self.watch_drift(t.max),
-            _ => {}
+            _ => false,
+        };
+        if sized {
+            table = self.counters.table_with_buckets(&self.root);
         }
+        self.resumed = false;
         self.table = table;
         if slow {
             self.last_slow = Some(now);
+            self.recheck_firewall();
         }
         Look {
             at: now,
@@ -225,7 +267,8 @@ impl Daemon {
         }
     }
 
-    fn table_appeared(&mut self, table: Table) {
+    /// True: it was sized anew.
+    fn table_appeared(&mut self, table: Table) -> bool {
         tell(Event::TableAppeared { max: table.max });
         self.unusable.clear();
         if self.work.has_netlink()
@@ -235,60 +278,7 @@ impl Daemon {
             self.obstacle(Rung::Trim, e);
         }
         self.size();
-    }
-
-    /// Sizes the table: max and buckets as the machine and the config have it.
-    pub(super) fn size(&mut self) {
-        let Some(mut found) = system::found(&self.root, &mut self.counters) else { return };
-        // What is ours from before is not the system's own value.
-        for (setting, value) in [(Setting::Max, Some(&mut found.max)), (Setting::Buckets, found.buckets.as_mut())] {
-            if let (Some(change), Some(value)) = (self.journal.change(setting), value)
-                && change.owner(*value) == Owner::Us
-            {
-                *value = change.before;
-            }
-        }
-        let machine = system::machine(&self.root, None);
-        let plan = sizing::plan(&machine, &self.config.sizing, Some(&found));
-        for (setting, to) in [(Setting::Buckets, plan.buckets), (Setting::Max, plan.max)] {
-            match system::value(&self.root, setting) {
-                Some(from) if from != to && to.0 > 0 => self.set_to_size(setting, from, to),
-                _ => {}
-            }
-        }
-        self.journal.sized = Some(plan.max);
-    }
-
-    fn set_to_size(&mut self, setting: Setting, from: Entries, to: Entries) {
-        let name = setting.name();
-        if self.config.dry_run {
-            return tell(Event::WouldSize { name, from, to });
-        }
-        match system::set(&self.root, Some(&self.state), &mut self.journal, setting, to) {
-            Ok(to) if to != from => tell(Event::Sized { name, from, to }),
-            Ok(_) => {}
-            Err(e) if setting == Setting::Max => self.obstacle(Rung::Grow, e),
-            // One line is enough: max, which comes next, will meet the same.
-            Err(_) => {}
-        }
-    }
-
-    /// Our value may have fallen back (module reload), or somebody may have set another.
-    fn watch_drift(&mut self, found: Entries) {
-        let Some(change) = self.journal.change(Setting::Max).copied() else { return };
-        let name = Setting::Max.name();
-        match change.owner(found) {
-            Owner::Us => {}
-            Owner::Before => {
-                tell(Event::FellBack { name, found });
-                self.size();
-            }
-            Owner::Another => {
-                tell(Event::LeftAlone { name, ours: change.ours, found });
-                self.journal.forget(Setting::Max);
-                let _ = self.state.save(&self.journal);
-            }
-        }
+        true
     }
 
     /// What could be done about a table like this.
@@ -301,7 +291,10 @@ impl Daemon {
             && self.settings.ladder.contains(&Rung::Grow)
             && !self.unusable.contains(&Rung::Grow);
         let grow_to = may_grow.then(|| self.grow_to(t)).flatten();
-        Means { grow_to, grown_from, can_trim }
+        let ready = self.emergency.ready();
+        let can_shed = can_trim && ready && self.emergency.firewall.backend().can_shed();
+        let can_open = ready && self.emergency.windows.opening().is_none() && !self.unusable.contains(&Rung::Open);
+        Means { grow_to, grown_from, can_trim, can_shed, can_open, ..Means::default() }
     }
 
     fn grow_to(&self, t: Table) -> Option<Entries> {
@@ -334,21 +327,30 @@ impl Daemon {
             return self.guard.outcome(now, &outcome(table.count, Millis(0), false), &self.settings);
         }
         match action {
-            Action::Trim => self.begin_trim(now, table.count),
+            Action::Trim => self.begin_trim(now, table.count, Then::Nothing, None),
+            Action::Shed => self.begin_trim(now, table.count, Then::Shed, None),
+            Action::Open { scope } => {
+                let total = self.config.open_seconds;
+                self.begin_trim(now, table.count, Then::Open { scope, total }, None);
+            }
             Action::Flush => {
                 let _ = self.flush(table.count);
             }
+            Action::Stateless | Action::Unload => {}
             Action::Grow { to } | Action::Shrink { to } => {
-                let done = match system::set(&self.root, Some(&self.state), &mut self.journal, Setting::Max, to) {
+                let done = match system::set(&self.root, &self.state, &mut self.journal, Setting::Max, to) {
                     Ok(read_back) => {
                         tell(Event::MaxSet { action, from: table.max, read_back });
                         read_back == to
                     }
-                    Err(e) => {
-                        self.obstacle(Rung::Grow, e);
+                    Err(why) => {
+                        self.skip(Rung::Grow, why);
                         false
                     }
                 };
+                if done {
+                    self.last_slow = None;
+                }
                 self.guard.outcome(now, &outcome(table.count, Millis(0), done), &self.settings);
                 if matches!(action, Action::Grow { .. }) {
                     self.begin_snapshot(table.count);
@@ -385,7 +387,6 @@ impl Daemon {
     /// A rung met an error: said once, and not tried again until config or module change.
     pub(super) fn obstacle(&mut self, rung: Rung, e: Errno) {
         let why = match e {
-            _ if rung == Rung::Grow => Obstacle::ReadOnlySysctl { errno: e as i32 },
             Errno::EPERM | Errno::EACCES => Obstacle::NotPermitted,
             Errno::EPROTONOSUPPORT | Errno::EINVAL | Errno::EOPNOTSUPP => {
                 self.work.without_netlink();
@@ -393,6 +394,10 @@ impl Daemon {
             }
             _ => Obstacle::NoEffect,
         };
+        self.skip(rung, why);
+    }
+
+    pub(super) fn skip(&mut self, rung: Rung, why: Obstacle) {
         if !self.unusable.contains(&rung) {
             let _ = self.unusable.push(rung);
             tell(Event::Skipped { rung, why });
@@ -402,11 +407,19 @@ impl Daemon {
     /// A new config.
     fn renew(&mut self, config: Config) {
         self.settings = config.settings();
+        let rules = !super::emergency::same_rules(&self.config, &config);
+        if rules {
+            self.take_rules_out();
+        }
         self.config = config;
         self.unusable.clear();
         self.guard.ladder.renew();
         self.size();
-        self.next_look = Millis(0);
+        if rules {
+            self.prepare();
+            self.give_again();
+        }
+        (self.next_look, self.last_slow) = (Millis(0), None);
         tell(Event::Reloaded);
     }
 
@@ -417,6 +430,7 @@ impl Daemon {
     /// Leaves things as they were found.
     fn leave(mut self) {
         self.job = None;
+        self.put_rules_back();
         system::put_back_all(&self.root, &self.state, &mut self.journal, &mut tell);
     }
 }

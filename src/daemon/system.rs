@@ -1,9 +1,9 @@
 //! The machine and the settings of its table: what is read for sizing, and what is written, by way of the journal.
 
 use super::kernel::counters::Counters;
-use super::root::{ARCH, BOARD_NAME, BUCKETS, MAX, MEMINFO, Names, PIECE, Root, SLABINFO};
+use super::root::{ARCH, BOARD_NAME, BUCKETS, LIBERAL, MAX, MEMINFO, Names, PIECE, Root, SLABINFO};
 use super::statefile::StateFile;
-use ctwarden::event::Event;
+use ctwarden::event::{Event, Obstacle};
 use ctwarden::journal::{Journal, Owner, Setting};
 use ctwarden::observe::counters::entries;
 use ctwarden::observe::lines::LineSplitter;
@@ -73,6 +73,7 @@ pub const fn names(setting: Setting) -> Names {
     match setting {
         Setting::Max => MAX,
         Setting::Buckets => BUCKETS,
+        Setting::Liberal => LIBERAL,
     }
 }
 
@@ -85,23 +86,23 @@ pub fn value(root: &Root, setting: Setting) -> Option<Entries> {
 /// Sets a value: intention into the journal, the write, the value as read back, that into the journal.
 pub fn set(
     root: &Root,
-    state: Option<&StateFile>,
+    state: &StateFile,
     journal: &mut Journal,
     setting: Setting,
     to: Entries,
-) -> Result<Entries, Errno> {
-    let found = value(root, setting).ok_or(Errno::ENOENT)?;
+) -> Result<Entries, Obstacle> {
+    let found = value(root, setting).ok_or(Obstacle::ReadOnlySysctl { errno: Errno::ENOENT as i32 })?;
     journal.intend(setting, found, to);
-    if let Some(state) = state {
-        state.save(journal)?;
-    }
-    let written = root.write_number(names(setting), to.0);
+    let noted = state.save(journal);
+    // Without a journal nothing is changed.
+    let written = noted.map_or(Ok(()), |()| root.write_number(names(setting), to.0));
+    crate::daemon::crash::step();
     let now = value(root, setting).unwrap_or(found);
     journal.applied(setting, now);
-    if let Some(state) = state {
-        state.save(journal)?;
-    }
-    written.map(|()| now)
+    noted.map_err(|e| Obstacle::NoJournal { errno: e as i32 })?;
+    // The record of the intention does until the next one.
+    let _ = state.save(journal);
+    written.map_or_else(|e| Err(Obstacle::ReadOnlySysctl { errno: e as i32 }), |()| Ok(now))
 }
 
 /// Puts back everything that is still ours, and says what is not.
@@ -113,23 +114,32 @@ pub fn put_back_all(root: &Root, state: &StateFile, journal: &mut Journal, repor
     let _ = state.save(journal);
 }
 
-fn put_back(root: &Root, state: &StateFile, journal: &mut Journal, setting: Setting, report: &mut dyn FnMut(Event)) {
+/// Puts one setting back, if it is still ours. Needs no record first: a crash in the middle leaves our value or the one from
+/// before us, and both are known as such.
+pub fn put_back(
+    root: &Root,
+    state: &StateFile,
+    journal: &mut Journal,
+    setting: Setting,
+    report: &mut dyn FnMut(Event),
+) {
     let Some(change) = journal.change(setting).copied() else { return };
     let name = setting.name();
     let Some(found) = value(root, setting) else {
         // The module is gone and took the value with it.
-        journal.forget(setting);
-        return;
+        return journal.forget(setting);
     };
     match change.owner(found) {
-        Owner::Us => match set(root, Some(state), journal, setting, change.before) {
-            Ok(to) => report(Event::PutBack { name, to }),
-            Err(e) => report(Event::NotWritten { name, errno: e as i32 }),
+        Owner::Us => match root.write_number(names(setting), change.before.0) {
+            Ok(()) => report(Event::PutBack { name, to: value(root, setting).unwrap_or(change.before) }),
+            // It stays on record for the next start.
+            Err(e) => return report(Event::NotWritten { name, why: Obstacle::ReadOnlySysctl { errno: e as i32 } }),
         },
         Owner::Before => {}
         Owner::Another => report(Event::LeftAlone { name, ours: change.ours, found }),
     }
     journal.forget(setting);
+    let _ = state.save(journal);
 }
 
 /// What is spared of memory for growth.

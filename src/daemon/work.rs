@@ -182,10 +182,10 @@ impl Work {
     }
 
     /// Turns the sample into a plan.
-    pub fn make_plan(&mut self, goal: Goal) {
+    pub fn make_plan(&mut self, goal: Goal, level_only: bool) {
         let salt = self.draw();
         let Room { plan, sample, .. } = &mut *self.room;
-        plan.make(sample, goal, salt);
+        plan.make_of(sample, goal, salt, level_only);
     }
 
     /// Who holds the table, after a sample or census pass that counted it.

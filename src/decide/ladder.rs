@@ -6,26 +6,31 @@
 //!
 //! ```text
 //!   count ≥ high ──> grow (while memory pays) ──> trim ──┬─ reached low: done
-//!                                                        └─ did not, still refusing for `hold` ──> flush ──> (breaker)
+//!                                                 │  ^   └─ did not, still refusing for `hold` ──> flush ──> open
+//!                    full again at once, thrice ──┘  └── shed: a trim that also caps whoever holds too much
 //! ```
 
 use crate::detect::{Evidence, Marks, Verdict};
-use crate::rung::Rung;
+use crate::lease::Scope;
+use crate::rung::{RUNGS, Rung};
 use crate::units::{Entries, Millis, Permille};
 use core::fmt;
-use serde::{Deserialize, Serialize};
 
 /// What the config says to the ladder.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// Rungs in the order to be tried.
-    pub ladder: heapless::Vec<Rung, 5>,
+    pub ladder: heapless::Vec<Rung, RUNGS>,
     /// Marks and hold.
     pub marks: Marks,
     /// Flushes allowed in any hour.
     pub flushes_per_hour: u8,
     /// A flush that kept the table below the high mark for less than this is not repeated.
     pub flush_gain: Millis,
+    /// How far the ladder's own openings go.
+    pub open_scope: Scope,
+    /// Openings allowed in any hour.
+    pub opens_per_hour: u8,
 }
 
 /// What could be done now.
@@ -37,10 +42,18 @@ pub struct Means {
     pub grown_from: Option<Entries>,
     /// Entries can be deleted one by one (ctnetlink is there).
     pub can_trim: bool,
+    /// Sources and destinations can be capped by leases.
+    pub can_shed: bool,
+    /// The firewall can be opened, and is not open.
+    pub can_open: bool,
+    /// The rules that need connection tracking can be taken out, and are in.
+    pub can_stateless: bool,
+    /// The modules can be unloaded, as far as is known.
+    pub can_unload: bool,
 }
 
 /// A change to the system that was decided on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Raise max.
     Grow {
@@ -54,8 +67,19 @@ pub enum Action {
     },
     /// Evict down to the low mark.
     Trim,
+    /// The same, and cap whoever holds too much.
+    Shed,
     /// Empty the table.
     Flush,
+    /// Let in by lease, after making room.
+    Open {
+        /// How far.
+        scope: Scope,
+    },
+    /// Take out the rules that need connection tracking.
+    Stateless,
+    /// Unload the connection tracking modules.
+    Unload,
 }
 
 impl Action {
@@ -64,13 +88,17 @@ impl Action {
         match self {
             Action::Grow { .. } | Action::Shrink { .. } => Rung::Grow,
             Action::Trim => Rung::Trim,
+            Action::Shed => Rung::Shed,
             Action::Flush => Rung::Flush,
+            Action::Open { .. } => Rung::Open,
+            Action::Stateless => Rung::Stateless,
+            Action::Unload => Rung::Unload,
         }
     }
 }
 
 /// Why, with the value and the threshold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Reason {
     /// The high mark was reached.
@@ -82,15 +110,15 @@ pub enum Reason {
 }
 
 /// An action and why.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct Decision {
     pub action: Action,
     pub reason: Reason,
 }
 
-/// Why a flush is not done though it is its turn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Why a rung is not climbed though it is its turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Refusal {
     /// So many were done within the hour.
@@ -106,8 +134,8 @@ impl fmt::Display for Action {
         match self {
             Action::Grow { to } => write!(f, "grow max to {to}"),
             Action::Shrink { to } => write!(f, "put max back to {to}"),
-            Action::Trim => f.write_str("trim"),
-            Action::Flush => f.write_str("flush"),
+            Action::Open { scope } => write!(f, "open {}", scope.name()),
+            other => f.write_str(other.rung().name()),
         }
     }
 }
@@ -125,7 +153,7 @@ impl fmt::Display for Reason {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Refusal::Budget { done, allowed } => write!(f, "{done} flushes within the hour, {allowed} allowed"),
+            Refusal::Budget { done, allowed } => write!(f, "{done} within the hour, {allowed} allowed"),
             Refusal::Breaker { bought, wanted } => write!(f, "the last flush bought {bought}, less than {wanted}"),
             Refusal::NotDone => f.write_str("the last flush failed or was a dry run; not again within the hour"),
         }
@@ -141,11 +169,40 @@ const PAUSE_MOST: Millis = Millis(2_000);
 /// Gained next to nothing: less than this part of max.
 const GAIN_LEAST: Permille = Permille(10);
 const HOUR: Millis = Millis(3_600_000);
-/// Flush times remembered, and so the most that `flushes_per_hour` can be. Full: the oldest goes.
+/// Times remembered of a budget, and so the most that `flushes_per_hour` can be. Full: the oldest goes.
 pub const FLUSHES_REMEMBERED: usize = 16;
+/// A table that is at the high mark again so soon after a trim is being filled as fast as it is trimmed, or the trim was in
+/// vain.
+const COMES_BACK: Millis = Millis(3_000);
+/// So many times in a row, and whoever fills it is capped: fewer may be a burst.
+const COMES_BACK_TIMES: u8 = 3;
+/// A cap has to show its effect before the next is looked for.
+const SHED_PAUSE: Millis = Millis(3_000);
+
+/// So many an hour.
+#[derive(Clone, Debug, Default)]
+struct Budget {
+    times: heapless::Deque<Millis, FLUSHES_REMEMBERED>,
+}
+
+impl Budget {
+    fn done(&self, now: Millis) -> u8 {
+        self.times.iter().filter(|at| now.since(**at) < HOUR).count() as u8
+    }
+    fn check(&self, now: Millis, allowed: u8) -> Result<(), Refusal> {
+        let done = self.done(now);
+        if done >= allowed { Err(Refusal::Budget { done, allowed }) } else { Ok(()) }
+    }
+    fn spend(&mut self, now: Millis) {
+        if self.times.is_full() {
+            self.times.pop_front();
+        }
+        let _ = self.times.push_back(now);
+    }
+}
 
 /// What came of an action.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// What was done.
     pub action: Action,
@@ -169,13 +226,18 @@ pub struct Ladder {
     /// Max could not be raised, could not be put back: not tried again in this climb, in this calm.
     grow_failed: bool,
     shrink_failed: bool,
-    flushes: heapless::Deque<Millis, FLUSHES_REMEMBERED>,
+    trimmed_at: Option<Millis>,
+    /// Times in a row that the table was at the high mark again soon after a trim.
+    came_back: u8,
+    shed_not_before: Millis,
+    flushes: Budget,
+    opens: Budget,
     /// The last flush, and how long the table then stayed below the high mark (until known: `None`).
     last_flush: Option<(Millis, Option<Millis>)>,
     /// When a flush could not be done. It is not tried again at every look, whatever `flush_gain` says.
     flush_failed: Option<Millis>,
-    /// A refusal met in this climb; `true` once it has been told.
-    refused: Option<(Refusal, bool)>,
+    /// Refusals met in this climb, of flush and open; `true` once it has been told.
+    refused: heapless::Vec<(Rung, Refusal, bool), 2>,
 }
 
 impl Ladder {
@@ -204,6 +266,9 @@ impl Ladder {
         }
         let full = Reason::Full { lasted: e.full_for, hold: marks.hold };
         let high = if occupancy < marks.high { full } else { Reason::High { occupancy, high: marks.high } };
+        let saturated = e.verdict == Verdict::Saturated;
+        let may_trim = means.can_trim && s.ladder.contains(&Rung::Trim);
+        let may_shed = means.can_shed && s.ladder.contains(&Rung::Shed);
         // What was tried and did not help must have had its time before the next rung.
         let mut before_had_its_time = true;
         for rung in &s.ladder {
@@ -213,7 +278,8 @@ impl Ladder {
                         return Some(Decision { action: Action::Grow { to }, reason: high });
                     }
                 }
-                Rung::Trim if means.can_trim => {
+                // One pass, at the first of their places: shed is what trim becomes when it has to come back too often.
+                Rung::Trim | Rung::Shed if may_trim || may_shed => {
                     before_had_its_time = self.trim_failing.is_some_and(|since| now.since(since) >= marks.hold);
                     // Due again, though it may be failing: an ever-repeated flush is worse than a trim in vain.
                     let flush_is_due = before_had_its_time
@@ -221,16 +287,34 @@ impl Ladder {
                         && s.ladder.contains(&Rung::Flush)
                         && self.flush_is_allowed(now, s);
                     if now >= self.trim_not_before && !flush_is_due {
-                        return Some(Decision { action: Action::Trim, reason: high });
+                        let shed = may_shed
+                            && now >= self.shed_not_before
+                            && (!may_trim || self.came_back >= COMES_BACK_TIMES);
+                        let action = if shed || !may_trim { Action::Shed } else { Action::Trim };
+                        return Some(Decision { action, reason: high });
                     }
                 }
-                Rung::Flush if e.verdict == Verdict::Saturated && before_had_its_time => {
+                Rung::Flush if saturated && before_had_its_time => {
                     if self.flush_is_allowed(now, s) {
                         return Some(Decision { action: Action::Flush, reason: full });
                     }
                 }
-                // Rungs of a later version, or without their means here, are passed over.
-                Rung::Trim | Rung::Flush | Rung::Shed | Rung::Open => {}
+                Rung::Open if saturated && before_had_its_time && means.can_open => {
+                    match self.opens.check(now, s.opens_per_hour) {
+                        Ok(()) => {
+                            return Some(Decision { action: Action::Open { scope: s.open_scope }, reason: full });
+                        }
+                        Err(why) => self.refuse(Rung::Open, why, false),
+                    }
+                }
+                Rung::Stateless if saturated && before_had_its_time && means.can_stateless => {
+                    return Some(Decision { action: Action::Stateless, reason: full });
+                }
+                Rung::Unload if saturated && before_had_its_time && means.can_unload => {
+                    return Some(Decision { action: Action::Unload, reason: full });
+                }
+                // Rungs whose time has not come, or without their means here, are passed over.
+                _ => {}
             }
         }
         None
@@ -240,7 +324,7 @@ impl Ladder {
     fn end_climb(&mut self) {
         self.trim_failing = None;
         self.trim_pause = Millis(0);
-        self.refused = None;
+        self.refused.clear();
     }
 
     /// In calm: the climb starts anew next time, and max goes back.
@@ -266,17 +350,14 @@ impl Ladder {
     fn flush_is_allowed(&mut self, now: Millis, s: &Settings) -> bool {
         let allowed = self.may_flush(now, s);
         if let Err(why) = allowed {
-            self.refused.get_or_insert((why, false));
+            self.refuse(Rung::Flush, why, false);
         }
         allowed.is_ok()
     }
 
     /// Budget and breaker: may the table be flushed now?
     pub fn may_flush(&self, now: Millis, s: &Settings) -> Result<(), Refusal> {
-        let done = self.flushes.iter().filter(|at| now.since(**at) < HOUR).count() as u8;
-        if done >= s.flushes_per_hour {
-            return Err(Refusal::Budget { done, allowed: s.flushes_per_hour });
-        }
+        self.flushes.check(now, s.flushes_per_hour)?;
         if self.flush_failed.is_some_and(|at| now.since(at) < HOUR) {
             return Err(Refusal::NotDone);
         }
@@ -288,10 +369,18 @@ impl Ladder {
         }
     }
 
-    /// The refusal met in this climb, told once.
-    pub fn take_refusal(&mut self) -> Option<Refusal> {
-        let (why, told) = self.refused.as_mut()?;
-        (!core::mem::replace(told, true)).then_some(*why)
+    fn refuse(&mut self, rung: Rung, why: Refusal, told: bool) {
+        if !self.refused.iter().any(|(known, ..)| *known == rung) {
+            // Never full: two rungs have a budget.
+            let _ = self.refused.push((rung, why, told));
+        }
+    }
+
+    /// A refusal met in this climb, each told once.
+    pub fn take_refusal(&mut self) -> Option<(Rung, Refusal)> {
+        let (rung, why, told) = self.refused.iter_mut().find(|(.., told)| !told)?;
+        *told = true;
+        Some((*rung, *why))
     }
 
     /// Takes in what came of an action, the ladder's own or a requested one.
@@ -300,7 +389,14 @@ impl Ladder {
         match o.action {
             Action::Grow { .. } => self.grow_failed = !o.done,
             Action::Shrink { .. } => self.shrink_failed = !o.done,
-            Action::Trim => {
+            Action::Trim | Action::Shed => {
+                if o.action == Action::Shed {
+                    self.shed_not_before = now.after(SHED_PAUSE);
+                }
+                // Over calms too: in an attack that trims hold, they come several times a second.
+                let soon = self.trimmed_at.is_some_and(|at| now.since(at) < COMES_BACK);
+                self.came_back = if soon { self.came_back.saturating_add(1) } else { 0 };
+                self.trimmed_at = Some(now);
                 let gained = o.before.less(o.after);
                 if o.after < max.part(e.relief_from(marks)) {
                     self.trim_failing = None;
@@ -316,18 +412,17 @@ impl Ladder {
                 // Never more than half of the time: a slow core must also forward packets.
                 self.trim_not_before = now.after(self.trim_pause.max(o.took));
             }
+            Action::Open { .. } => self.opens.spend(now),
+            Action::Stateless | Action::Unload => {}
             Action::Flush if o.done => {
-                if self.flushes.is_full() {
-                    self.flushes.pop_front();
-                }
-                let _ = self.flushes.push_back(now);
+                self.flushes.spend(now);
                 self.last_flush = Some((now, None));
                 self.trim_failing = None;
             }
             // Why, whoever tried has told.
             Action::Flush => {
                 self.flush_failed = Some(now);
-                self.refused = Some((Refusal::NotDone, true));
+                self.refuse(Rung::Flush, Refusal::NotDone, true);
             }
         }
     }
@@ -342,6 +437,6 @@ impl Ladder {
 
     /// Flushes done within the last hour.
     pub fn flushes_within_hour(&self, now: Millis) -> u8 {
-        self.flushes.iter().filter(|at| now.since(**at) < HOUR).count() as u8
+        self.flushes.done(now)
     }
 }

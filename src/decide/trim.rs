@@ -23,7 +23,6 @@
 
 use super::sample::{HolderId, Kind, Order, Row, Sample, scramble};
 use crate::units::Entries;
-use serde::{Deserialize, Serialize};
 
 /// No level is lower than this many entries: a household device stays below it.
 pub const LEVEL_FLOOR: Entries = Entries(64);
@@ -47,7 +46,7 @@ pub struct Goal {
 }
 
 /// Why an entry goes: a step of the order above.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Step {
     Closing = 0,
@@ -66,9 +65,10 @@ struct Cut {
     at: Order,
     /// Of those at the place itself, so many in 65,536.
     share: u32,
-    /// Never more than this many from before the place. A quota of its own, or ties met early would use it up.
+    /// So many from before the place. A quota of its own, or ties met early would use it up.
     before: u32,
-    /// Never more than this many of those at the place.
+    /// Never more than this many of those at the place, and of those that came to be before it meanwhile: a second that
+    /// ends between sample and pass makes all of a burst a second older.
     ties: u32,
 }
 
@@ -86,8 +86,9 @@ impl Cut {
     }
 
     fn takes(&mut self, order: Order, coin: u16) -> bool {
-        let quota = if order < self.at { &mut self.before } else { &mut self.ties };
-        let yes = *quota > 0 && (order < self.at || order == self.at && (coin as u32) < self.share);
+        let surely = order < self.at && self.before > 0;
+        let quota = if surely { &mut self.before } else { &mut self.ties };
+        let yes = surely || *quota > 0 && order <= self.at && (coin as u32) < self.share;
         *quota -= yes as u32;
         yes
     }
@@ -158,6 +159,11 @@ impl Plan {
     /// Makes the plan in place. The sample is used up: its rows are sorted and struck out. `salt` is for the coins and
     /// must differ from the last plan's, or the same entries would win again.
     pub fn make(&mut self, sample: &mut Sample, goal: Goal, salt: u32) {
+        self.make_of(sample, goal, salt, false);
+    }
+
+    /// The same; with `level_only` nothing goes but what holders above the level hold above it: for `shed` without `trim`.
+    pub fn make_of(&mut self, sample: &mut Sample, goal: Goal, salt: u32, level_only: bool) {
         *self = Self::new();
         self.salt = salt;
         self.left = goal.count.less(goal.low).0;
@@ -167,7 +173,7 @@ impl Plan {
 
         sort_by_order(rows);
         let closing = of_kind(rows, Kind::Closing);
-        let take = room.above_low().min(closing.len() as u32);
+        let take = if level_only { 0 } else { room.above_low().min(closing.len() as u32) };
         self.closing = Cut::of(closing, take, scale);
         self.expect(Step::Closing, take, scale, &mut room);
         if room.above_low() == 0 {
@@ -175,6 +181,9 @@ impl Plan {
         }
         closing.fill(Row::GONE); // all of them go, so none counts for its holder
         self.cut_holders(rows, scale, &mut room);
+        if level_only {
+            return;
+        }
 
         sort_by_order(rows);
         let stale = of_kind(rows, Kind::Stale);

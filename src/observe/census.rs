@@ -9,7 +9,6 @@ pub use super::tally::{Basis, Share, Tally};
 use super::timeouts::Timeouts;
 use crate::entry::{Class, Entry, TcpState, protocol};
 use crate::units::Entries;
-use serde::{Deserialize, Serialize};
 
 /// Counters a dimension: in an exact census no host, prefix or destination with more than 1/512 (0.2 %) of the table is ever missed.
 pub const CAPACITY: usize = 512;
@@ -29,7 +28,7 @@ pub const KINDS: [&str; Protocol::ALL.len() + IDLE_BINS] = [
 pub const PROTOCOLS: u8 = Protocol::ALL.len() as u8;
 
 /// How protocols are told apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(missing_docs)]
 pub enum Protocol {
     Tcp,

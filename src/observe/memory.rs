@@ -56,7 +56,7 @@ impl Memory {
 }
 
 /// What one entry takes of memory.
-#[derive(serde::Serialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EntryCost {
     /// Bytes: the slab object and its extensions. An offloaded flow takes 320…512 more.
     pub bytes: u32,

@@ -4,11 +4,9 @@
 
 use crate::units::Entries;
 use core::fmt;
-use serde::{Deserialize, Serialize};
 
 /// Hundredths of a percent: 10000 is all.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Share(pub u16);
 
 impl fmt::Display for Share {
@@ -19,7 +17,7 @@ impl fmt::Display for Share {
 }
 
 /// What the census rests on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Basis {
     /// Every entry was read.
     Exact,
@@ -33,7 +31,7 @@ pub enum Basis {
 }
 
 /// A count, and what it says of the table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tally {
     /// Entries counted.
     pub count: u32,

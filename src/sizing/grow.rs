@@ -3,7 +3,6 @@
 use super::{MAX_PER_BUCKET, NO_LIMIT};
 use crate::observe::memory::EntryCost;
 use crate::units::{Entries, Kib, Permille};
-use serde::{Deserialize, Serialize};
 
 /// The table that is to grow, and what it may grow into.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +26,7 @@ pub struct Table {
 }
 
 /// What kept a step from being longer, or from being taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
     /// `MemAvailable` less the reserve pays for no more.
     Memory,
@@ -49,7 +48,7 @@ impl Limit {
 }
 
 /// A step up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grow {
     /// From this max.
     pub from: Entries,
@@ -62,7 +61,7 @@ pub struct Grow {
 }
 
 /// No step: what stands against it, and how far one could go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// What stands against it.
     pub by: Limit,

@@ -5,7 +5,6 @@ use crate::board::{self, Board};
 use crate::observe::memory::EntryCost;
 use crate::units::{Entries, Kib, Permille};
 use heapless::Vec;
-use serde::Serialize;
 
 /// The machine to size for.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +36,7 @@ pub struct Found {
 pub const MAX_STEPS: usize = 24;
 
 /// What to set, and how it came about.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     /// Max as it should be.
     pub max: Entries,

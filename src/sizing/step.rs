@@ -2,10 +2,9 @@
 
 use crate::board::What;
 use crate::units::{Entries, Kib, Permille};
-use serde::Serialize;
 
 /// Whose ceiling it was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CeilingOf {
     /// The config's.
     Policy,
@@ -14,7 +13,7 @@ pub enum CeilingOf {
 }
 
 /// One step of a plan, in the order in which they were taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// `MemTotal`.
     Ram(Kib),

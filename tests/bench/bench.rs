@@ -51,7 +51,7 @@ fn must_be_there(program: &std::path::Path) -> Outcome<()> {
 }
 
 fn bench(args: &[String]) -> Outcome<bool> {
-    let mut options = Options { ctwarden: PathBuf::from("target/router/ctwarden"), rounds: 7 };
+    let mut options = Options { ctwarden: PathBuf::from("target/router/ctwarden"), rounds: 15 };
     let mut wanted = Vec::new();
     let mut words = args.iter();
     while let Some(word) = words.next() {

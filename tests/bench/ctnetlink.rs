@@ -252,7 +252,9 @@ impl Batch {
             let (from, to) = ((flow.source, flow.source_port), (flow.destination, flow.destination_port));
             let original = if let Zone::Original(zone) = flow.zone { Some(zone) } else { None };
             m.tuple(CTA_TUPLE_ORIG, flow.protocol, from, to, original);
-            m.tuple(CTA_TUPLE_REPLY, flow.protocol, to, from, None);
+            // In one direction's zone: answers come to another port, as NAT sees to, or twins outside had the same answers.
+            let answers_to = if original.is_some() { (from.0, from.1 ^ 0x8000) } else { from };
+            m.tuple(CTA_TUPLE_REPLY, flow.protocol, to, answers_to, None);
             if let Zone::Both(zone) = flow.zone {
                 m.attribute(CTA_ZONE, &zone.to_be_bytes());
             }

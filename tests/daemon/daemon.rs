@@ -2,8 +2,8 @@
 //! and starts it.
 //!
 //! ```text
-//! host-wide limits   1 2 3        4: max grown, and held so ───────────────────────> goes back
-//! own namespace      8 9 12       5 6 7 10 11 13 14, under that max ──────────────┘
+//! host-wide limits   1 2 3 15     4: max grown, and held so ───────────────────────> goes back
+//! own namespace      8 9 12 16    5 6 7 10 11 13 14, under that max ──────────────┘
 //! ```
 //!
 //! Only the initial namespace may write the limits, and they hold for all namespaces: so the cases that write them come

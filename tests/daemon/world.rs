@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
+use std::time::Instant;
 
 use crate::Outcome;
 use crate::cases::{self, Case};
@@ -100,7 +101,9 @@ pub fn test(words: &[String], initial: Netns) -> Outcome<bool> {
     let run = |cases: &[Case]| {
         for (number, case) in cases.iter().filter(|(n, _)| wanted.is_empty() || wanted.contains(n)) {
             let mut checks = Checks::of_case(&tally, *number);
+            let began = Instant::now();
             case(&world, &mut checks).unwrap_or_else(|fault| checks.broke(&fault));
+            println!("     {number:>2}    took {:.1} s", began.elapsed().as_secs_f32());
         }
     };
     let (stands, may_begin) = channel();

@@ -16,7 +16,12 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Contender {
     Nobody,
+    /// As an owner has it, with its default ladder.
     Guard,
+    /// Without shed: what trim alone does, and what it spares the hog.
+    Trim,
+    /// Without trim.
+    Shed,
     /// `conntrack -F` every 5 s.
     Flush,
     /// `ct count over 256` a host: a static limit.
@@ -28,10 +33,26 @@ pub enum Contender {
 pub const PEERS: [Contender; 3] = [Contender::Flush, Contender::Limit, Contender::Timeouts];
 
 impl Contender {
+    /// A ctwarden, whatever its ladder.
+    pub const fn is_ours(self) -> bool {
+        matches!(self, Contender::Guard | Contender::Trim | Contender::Shed)
+    }
+
+    /// What its config says of the ladder.
+    const fn ladder(self) -> &'static str {
+        match self {
+            Contender::Trim => "\toption ladder 'grow trim flush'\n",
+            Contender::Shed => "\toption ladder 'shed'\n",
+            _ => "",
+        }
+    }
+
     pub const fn name(self) -> &'static str {
         match self {
             Contender::Nobody => "no guard",
             Contender::Guard => "ctwarden",
+            Contender::Trim => "trim alone",
+            Contender::Shed => "shed alone",
             Contender::Flush => "flush every 5 s",
             Contender::Limit => "256 a host",
             Contender::Timeouts => "short timeouts",
@@ -40,7 +61,7 @@ impl Contender {
 }
 
 /// The config the guard gets: its defaults, with only what the lab must say.
-const CONFIG: &str = "config ctwarden 'main'\n\toption enabled '1'\n\toption hold '2'\n";
+const CONFIG: &str = "config ctwarden 'main'\n\toption enabled '1'\n\toption hold '2'\n\toption lan 'lan lan1'\n";
 
 const FLUSH: &str = "while sleep 5; do conntrack -F; done";
 
@@ -87,7 +108,9 @@ impl Running {
     pub fn start(contender: Contender, router: &Netns, guard: &Path, scratch: &Path) -> Result<Self, String> {
         let looping = |text: &str| Ok(Self { child: Some(script(router, text)?), is_guard: false, log: None });
         match contender {
-            Contender::Guard => return start_guard(router, guard, scratch),
+            Contender::Guard | Contender::Trim | Contender::Shed => {
+                return start_guard(contender.ladder(), router, guard, scratch);
+            }
             Contender::Flush => return looping(FLUSH),
             Contender::Timeouts => return looping(TIMEOUTS),
             Contender::Limit => {
@@ -143,13 +166,13 @@ impl Drop for Running {
     }
 }
 
-fn start_guard(router: &Netns, guard: &Path, scratch: &Path) -> Result<Running, String> {
+fn start_guard(ladder: &str, router: &Netns, guard: &Path, scratch: &Path) -> Result<Running, String> {
     let fault = |what: &str, e: std::io::Error| format!("{what}: {e}");
     let state = scratch.join("state");
     let _ = fs::remove_dir_all(scratch);
     fs::create_dir_all(&state).map_err(|e| fault("no folder for the guard's files", e))?;
     let (config, socket): (PathBuf, PathBuf) = (scratch.join("config"), scratch.join("socket"));
-    fs::write(&config, CONFIG).map_err(|e| fault("the guard's config", e))?;
+    fs::write(&config, format!("{CONFIG}{ladder}")).map_err(|e| fault("the guard's config", e))?;
 
     let mut command = Command::new(guard);
     // Its end must not leave anything either: it is asked, not killed, when the lab dies.

@@ -147,7 +147,8 @@ fn run(options: &Options) -> Result<usize, String> {
     let mut screen = watch::Screen::new(options.watch);
     let mut rows = Vec::new();
     for scenario in &options.scenarios {
-        for contender in &options.contenders {
+        let others = scenario.others.iter().filter(|_| options.contenders.contains(&Contender::Guard));
+        for contender in options.contenders.iter().chain(others) {
             let row = trial::run(scenario, *contender, &setting, &mut keeper, &mut screen)?;
             screen.end(&row);
             rows.push(row);
@@ -157,7 +158,11 @@ fn run(options: &Options) -> Result<usize, String> {
     screen.close();
     println!("{}", table::print(&rows));
     print!("{}", table::what_failed_guards_said(&rows));
-    let judged: Vec<bool> = rows.iter().filter_map(table::judge).map(|faults| faults.is_empty()).collect();
+    let mut judged: Vec<bool> = rows.iter().filter_map(table::judge).map(|faults| faults.is_empty()).collect();
+    for (words, good) in table::judge_pairs(&rows) {
+        println!("{}: {words}", if good { "ok" } else { "FAIL" });
+        judged.push(good);
+    }
     let failed = judged.iter().filter(|passed| !**passed).count();
     println!("{} passed, {failed} failed", judged.len() - failed);
     Ok(failed)

@@ -1,6 +1,7 @@
 //! The attacks, by name, and what each must show.
 
 use crate::attack::Attack;
+use crate::contender::Contender;
 use std::time::Duration;
 
 /// One row pair of the table.
@@ -12,6 +13,8 @@ pub struct Scenario {
     /// The table's limit; it has as many buckets, as the kernel has by default.
     pub max: u32,
     pub must: Must,
+    /// Who else than the whole ladder shows what it can.
+    pub others: &'static [Contender],
     /// Whether `run` without names shows it.
     pub first_set: bool,
 }
@@ -30,7 +33,7 @@ pub enum Must {
 /// What only some attacks are judged by.
 #[derive(Clone, Copy, Default)]
 pub struct Also {
-    /// The attackers' own new connections: at least this share.
+    /// The attackers' own new connections, where trim is alone: at least this share.
     pub hog_permille: Option<u64>,
     /// The attackers' own new connections: at least this many a second.
     pub hog_per_second: Option<u64>,
@@ -45,7 +48,7 @@ pub struct Also {
 const NOTHING_ELSE: Also = Also {
     hog_permille: None,
     hog_per_second: None,
-    cpu_permille: None,
+    cpu_permille: Some(30),
     unguarded_below_permille: None,
     idle_excepted: false,
 };
@@ -62,6 +65,7 @@ pub const SCENARIOS: &[Scenario] = &[
         attack: Attack::None,
         max: 2048,
         must: Must::LeaveAlone,
+        others: &[],
         first_set: true,
     },
     Scenario {
@@ -69,12 +73,8 @@ pub const SCENARIOS: &[Scenario] = &[
         story: "One host opens 1,000 TCP connections a second and keeps them.",
         attack: HOG,
         max: 2048,
-        must: Must::Protect(Also {
-            hog_permille: Some(900),
-            cpu_permille: Some(30),
-            unguarded_below_permille: Some(500),
-            ..NOTHING_ELSE
-        }),
+        must: Must::Protect(Also { hog_permille: Some(900), unguarded_below_permille: Some(500), ..NOTHING_ELSE }),
+        others: &[Contender::Trim, Contender::Shed],
         first_set: true,
     },
     Scenario {
@@ -83,6 +83,7 @@ pub const SCENARIOS: &[Scenario] = &[
         attack: Attack::Udp { rate: 1000 },
         max: 2048,
         must: Must::Protect(NOTHING_ELSE),
+        others: &[],
         first_set: true,
     },
     Scenario {
@@ -91,6 +92,7 @@ pub const SCENARIOS: &[Scenario] = &[
         attack: Attack::Scan { rate: 1000 },
         max: 2048,
         must: Must::Protect(NOTHING_ELSE),
+        others: &[],
         first_set: true,
     },
     Scenario {
@@ -99,6 +101,7 @@ pub const SCENARIOS: &[Scenario] = &[
         attack: Attack::SynFlood { rate: 1000 },
         max: 2048,
         must: Must::Protect(NOTHING_ELSE),
+        others: &[],
         first_set: true,
     },
     Scenario {
@@ -107,6 +110,7 @@ pub const SCENARIOS: &[Scenario] = &[
         attack: Attack::Hold { hosts: 1, rate: 10_000, v6: false },
         max: 16_384,
         must: Must::Report,
+        others: &[Contender::Trim],
         first_set: true,
     },
     Scenario {
@@ -115,6 +119,7 @@ pub const SCENARIOS: &[Scenario] = &[
         attack: HOG,
         max: 512,
         must: Must::Report,
+        others: &[Contender::Trim],
         first_set: true,
     },
     Scenario {
@@ -123,6 +128,7 @@ pub const SCENARIOS: &[Scenario] = &[
         attack: Attack::Hold { hosts: 20, rate: 1000, v6: false },
         max: 2048,
         must: Must::Protect(HOG_GOES_ON),
+        others: &[Contender::Shed],
         first_set: false,
     },
     Scenario {
@@ -131,6 +137,7 @@ pub const SCENARIOS: &[Scenario] = &[
         attack: Attack::Hold { hosts: 200, rate: 1000, v6: false },
         max: 2048,
         must: Must::Protect(Also { idle_excepted: true, ..HOG_GOES_ON }),
+        others: &[],
         first_set: false,
     },
     Scenario {
@@ -139,6 +146,7 @@ pub const SCENARIOS: &[Scenario] = &[
         attack: Attack::Hold { hosts: 1, rate: 1000, v6: true },
         max: 2048,
         must: Must::Protect(HOG_GOES_ON),
+        others: &[],
         first_set: false,
     },
     Scenario {
@@ -147,6 +155,7 @@ pub const SCENARIOS: &[Scenario] = &[
         attack: Attack::Reconnect { window: 256 },
         max: 2048,
         must: Must::Protect(HOG_GOES_ON),
+        others: &[],
         first_set: false,
     },
     Scenario {
@@ -155,6 +164,7 @@ pub const SCENARIOS: &[Scenario] = &[
         attack: Attack::Lively { rate: 1000, every: Duration::from_secs(3) },
         max: 2048,
         must: Must::Protect(HOG_GOES_ON),
+        others: &[],
         first_set: false,
     },
 ];

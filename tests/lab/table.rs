@@ -13,7 +13,8 @@ const AIM_PERMILLE: u64 = 990;
 pub fn judge(row: &Row) -> Option<Vec<String>> {
     match row.contender {
         Contender::Nobody => judge_unguarded(row),
-        Contender::Guard => judge_guarded(row),
+        Contender::Guard | Contender::Trim => judge_guarded(row),
+        Contender::Shed => judge_shed_alone(row),
         _ => None,
     }
 }
@@ -50,7 +51,7 @@ fn judge_guarded(row: &Row) -> Option<Vec<String>> {
         if also.idle_excepted {
             lost -= row.report.lost_idle;
         }
-        if let Some(permille) = also.hog_permille {
+        if let Some(permille) = also.hog_permille.filter(|_| row.contender == Contender::Trim) {
             check(&mut faults, row.hog_answered * 1000 >= row.hog_tried * permille, || {
                 format!("hog's own {}", row.hog())
             });
@@ -66,6 +67,27 @@ fn judge_guarded(row: &Row) -> Option<Vec<String>> {
     }
     check(&mut faults, lost == 0, || format!("{lost} flows lost"));
     Some(faults)
+}
+
+/// It names the hogs and caps them; what they hold already it takes only above the level.
+fn judge_shed_alone(row: &Row) -> Option<Vec<String>> {
+    let mut faults: Vec<String> = row.fault.iter().cloned().collect();
+    check(&mut faults, row.neighbour_reaches(AIM_PERMILLE), || format!("neighbour {}", row.neighbour()));
+    Some(faults)
+}
+
+/// What only two rows together show: capping a hog of 10,000 new flows a second must cost the guard less than trimming it.
+pub fn judge_pairs(rows: &[Row]) -> Vec<(String, bool)> {
+    let cpu = |contender| {
+        rows.iter().find(|r| r.scenario.name == "tcp-hog-10k" && r.contender == contender).and_then(|r| r.cpu_permille)
+    };
+    let pair = cpu(Contender::Guard).zip(cpu(Contender::Trim));
+    pair.map(|(with, without)| {
+        let words = format!("CPU at 10,000 a second: {} % with leases, {} % without", percent(with), percent(without));
+        (words, with < without)
+    })
+    .into_iter()
+    .collect()
 }
 
 fn check(faults: &mut Vec<String>, good: bool, fault: impl FnOnce() -> String) {
@@ -100,7 +122,7 @@ impl Row {
 
     fn verdict(&self) -> String {
         match judge(self) {
-            None if self.contender != Contender::Guard => "".into(),
+            None if !self.contender.is_ours() => "".into(),
             None if self.neighbour_reaches(AIM_PERMILLE) => "reported: as aimed at".into(),
             None => format!("reported: less than the {} aimed at", percent(AIM_PERMILLE)),
             Some(faults) if faults.is_empty() => "ok".into(),
@@ -109,7 +131,7 @@ impl Row {
     }
 
     fn cells(&self) -> [String; 10] {
-        let guarded = self.contender == Contender::Guard;
+        let guarded = self.contender.is_ours();
         [
             self.scenario.name.into(),
             self.contender.name().into(),

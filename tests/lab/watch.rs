@@ -92,7 +92,7 @@ impl Screen {
         self.title = format!("{}, {}", scenario.name, contender.name());
         self.guard = match contender {
             Contender::Nobody => "nobody is on guard",
-            Contender::Guard => "what ctwarden says",
+            ours if ours.is_ours() => "what ctwarden says",
             _ => "what people use today says nothing",
         };
         self.story = scenario.story;

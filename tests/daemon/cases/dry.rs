@@ -48,7 +48,7 @@ fn tried(subject: &Subject, t: &mut Checks) -> Outcome<()> {
         &["flush", "--json"],
     ] {
         let ran = subject.call(arguments)?;
-        let dry = ran.json().ok().and_then(|j| j.find("dry").cloned());
+        let dry = ran.json().ok().and_then(|j| j.find("dry_run").cloned());
         t.equal(
             &format!("`{}` is answered as a dry run", arguments.join(" ")),
             (ran.code, dry),

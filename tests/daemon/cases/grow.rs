@@ -79,7 +79,7 @@ fn grown(world: &World, t: &mut Checks, subject: &Subject, meeting: &mut Option<
     let daemon = filled(world, subject)?.with_patience(REST);
     world.initial.within(|| delete(|key| is_ours(key) && u32::from(key.source_port) >= 1_024 + TOO_MANY))?;
     let since = Instant::now();
-    daemon.says("filling -> calm")?;
+    daemon.says("incident 1 over")?;
     if let Some(meeting) = meeting.take() {
         meeting.hold();
     }
@@ -89,7 +89,7 @@ fn grown(world: &World, t: &mut Checks, subject: &Subject, meeting: &mut Option<
     daemon.says("put max back to 12000")?;
     t.equal("after a minute of calm max goes back to what it was sized to", limits()?.max, 12_000);
     let seen =
-        until("the daemon looks", Duration::from_secs(1), || Ok((number(subject, "max")? == 12_000).then_some(())));
+        until("the daemon looks", Duration::from_secs(2), || Ok((number(subject, "max")? == 12_000).then_some(())));
     t.check("it goes by the new max from the next moment on", seen.is_ok(), || format!("{seen:?}"));
     t.equal("status says no more than what sizing changed", number(subject, "max_before")?, 10_000);
     daemon.end(Signal::SIGTERM)?;

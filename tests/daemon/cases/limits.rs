@@ -8,21 +8,23 @@ use nix::sys::signal::Signal;
 
 use crate::Outcome;
 use crate::checks::Checks;
+use crate::entries::{delete, established, is_ours, make, v4};
 use crate::json::Json;
 use crate::subject::{Daemon, PATIENCE, Subject, until};
 use crate::world::{Limits, World, limits};
 
 /// As an operator left it.
-const FOUND: Limits = Limits { max: 12_000, buckets: 4_096 };
+pub const FOUND: Limits = Limits { max: 12_000, buckets: 4_096 };
 /// As the config wants it.
-const WANTED: Limits = Limits { max: 16_384, buckets: 8_192 };
+pub const WANTED: Limits = Limits { max: 16_384, buckets: 8_192 };
 const WATCH: &str = "config ctwarden 'main'\n\toption policy 'watch'\n";
 const SIZE: &str = "config sizing 'sizing'\n\toption max '16384'\n\toption buckets '8192'\n";
 
 const LEFT_ALONE: &str = "somebody changed it, left alone";
 const PUT_BACK: &str = "put back to";
 
-fn config() -> String {
+/// A daemon that sizes and does nothing else.
+pub fn config() -> String {
     [WATCH, SIZE].concat()
 }
 
@@ -61,6 +63,8 @@ pub fn sizing(world: &World, t: &mut Checks) -> Outcome<()> {
         t.equal("the journal knows buckets", journal_now.change(Setting::Buckets).copied(), change(4_096, 8_192));
         let text = subject.call(&["status"])?.out;
         t.check("status tells what max was", text.contains("was 12,000 before ctwarden"), || text);
+        let shown = subject.status()?.find("max").and_then(Json::number);
+        t.equal("and goes by the new one from the first look on", shown, Some(16_384.0));
         let (how, log) = daemon.end(signal)?;
         t.equal(&format!("{signal} ends it with success"), how.as_str(), "exit status: 0");
         t.equal(&format!("{signal} leaves the limits exactly as found"), limits()?, FOUND);
@@ -68,6 +72,19 @@ pub fn sizing(world: &World, t: &mut Checks) -> Outcome<()> {
         let left = [subject.socket(), subject.state().join("journal")].map(|p| p.exists());
         t.equal("neither socket nor journal is left", left, [false, false]);
     }
+
+    let subject = world.host_subject("resized", &config())?;
+    let daemon = subject.start()?;
+    subject.configure(&config().replace("16384", "20000"))?;
+    daemon.signal(Signal::SIGHUP)?;
+    daemon.says("config reloaded")?;
+    t.equal("HUP with another size sets it", limits()?, Limits { max: 20_000, ..WANTED });
+    subject.configure(&config())?;
+    daemon.signal(Signal::SIGHUP)?;
+    daemon.says_times("config reloaded", 2)?;
+    t.equal("and with the former one goes back to that", limits()?, WANTED);
+    daemon.end(Signal::SIGTERM)?;
+    t.equal("SIGTERM then leaves the limits as found", limits()?, FOUND);
 
     // By the machine, not by the config: `size` says beforehand what it will be.
     let subject = world.host_subject("sizing-auto", WATCH)?;
@@ -104,7 +121,26 @@ pub fn killed(world: &World, t: &mut Checks) -> Outcome<()> {
         t.equal("and when we stop; buckets go back", limits()?, Limits { max: theirs, ..FOUND });
         t.lines("one line says so", &log, LEFT_ALONE, 1);
     }
+    let done = in_use(world, &subject, &crash, t);
+    world.initial.within(|| delete(is_ours))?;
+    done?;
     every_step(world, &subject, t)
+}
+
+/// A resize of the buckets stops all packets meanwhile: never with entries in them, whoever asks for what.
+fn in_use(world: &World, subject: &Subject, crash: &dyn Fn() -> Outcome<()>, t: &mut Checks) -> Outcome<()> {
+    crash()?;
+    world.initial.within(|| make(&(0..2_000).map(|n| established(v4(10, 9, 0, 1), n, 100)).collect::<Vec<_>>()))?;
+    let daemon = subject.start()?;
+    t.equal("after kill -9, with a table in use: the next start resumes", limits()?, WANTED);
+    daemon.signal(Signal::SIGHUP)?;
+    daemon.says("config reloaded")?;
+    t.equal("and a reload changes nothing", limits()?, WANTED);
+    t.lines("the buckets were not resized in between", &daemon.log(), "nf_conntrack_buckets set", 0);
+    world.initial.within(|| delete(is_ours))?;
+    daemon.end(Signal::SIGTERM)?;
+    t.equal("SIGTERM then leaves the limits as found", limits()?, FOUND);
+    Ok(())
 }
 
 /// Killed at each of the steps that write, one run a step: the next start and stop must find the way back from all of them.
@@ -170,6 +206,8 @@ pub fn drift(world: &World, t: &mut Checks) -> Outcome<()> {
     t.equal("without a journal nothing is changed", limits()?, FOUND);
     let (_, log) = daemon.end(Signal::SIGTERM)?;
     t.check("and that is said once", log.iter().filter(|l| l.contains("warning:")).count() == 1, || log.join("\n"));
+    t.lines("with the reason", &log, "the journal cannot be written", 1);
+    t.lines("what was not changed has not fallen back either", &log, "fell back", 0);
     t.equal("nor when we stop", limits()?, FOUND);
     Ok(())
 }

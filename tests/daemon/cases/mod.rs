@@ -8,7 +8,9 @@ pub mod grow;
 mod leak;
 mod limits;
 mod log;
+mod module;
 mod reload;
+mod stopped;
 mod traffic;
 mod trim;
 mod trim_asked;
@@ -21,10 +23,11 @@ use crate::world::World;
 pub type Case = (u8, fn(&World, &mut Checks) -> Outcome<()>);
 
 /// Write the limits: one after the other, in the initial namespace.
-pub const OF_THE_HOST: [Case; 3] = [(1, limits::sizing), (2, limits::killed), (3, limits::drift)];
+pub const OF_THE_HOST: [Case; 4] =
+    [(1, limits::sizing), (2, limits::killed), (3, limits::drift), (15, stopped::stopped)];
 
 /// Whatever the limits are meanwhile.
-pub const APART: [Case; 3] = [(8, reload::reload), (9, control::control), (12, exits::exits)];
+pub const APART: [Case; 4] = [(8, reload::reload), (9, control::control), (12, exits::exits), (16, module::module)];
 
 /// Need limits that stay as they are.
 pub const UNDER_SHARED_MAX: [Case; 8] = [

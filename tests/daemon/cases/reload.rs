@@ -9,7 +9,8 @@ use crate::subject::{PATIENCE, Subject, until};
 use crate::world::World;
 
 const GOOD: &str = "config ctwarden 'main'\n\toption policy 'watch'\n";
-const BETTER: &str = "config ctwarden 'main'\n\toption policy 'relief'\n\toption flushes_per_hour '7'\n";
+const BETTER: &str =
+    "config ctwarden 'main'\n\tlist ladder 'trim'\n\tlist ladder 'flush'\n\toption flushes_per_hour '7'\n";
 const BAD: &str = "config ctwarden 'main'\n\toption high '20'\n\toption low '30'\n\toption hgih '85'\n\toption hold 'soon'\n\
                    config sizing 'sizing'\n\toption max 'plenty'\nconfig nonsense 'x'\n";
 

@@ -11,7 +11,7 @@ use nix::libc;
 
 use crate::Outcome;
 use crate::ctnetlink::Flow;
-use crate::entries::{established, v4};
+use crate::entries::{established, make_what_fits, v4};
 use crate::host::{count, own_path, timed};
 use crate::netns::Netns;
 use crate::subject::until;
@@ -49,7 +49,12 @@ pub fn untrack() -> Outcome<()> {
 /// by itself.
 pub fn brim() -> Outcome<Vec<Flow>> {
     let missing = limits()?.max.saturating_sub(count()?);
-    Ok((0..missing).map(|n| established(v4(10, 9, 0, 1), n, 100)).collect())
+    Ok((0..missing).map(|n| established(v4(10, 9, 0, 1), n, 100 + n / 50)).collect())
+}
+
+/// Fills it where others come meanwhile: they may have taken the last places.
+pub fn fill_up() -> Outcome<()> {
+    make_what_fits(&brim()?)
 }
 
 /// A packet of a new flow, to `port` of the loopback; true: it was refused.

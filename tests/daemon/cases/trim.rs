@@ -118,6 +118,21 @@ fn read_only_max(world: &World, t: &mut Checks) -> Outcome<()> {
     let (_, log) = daemon.end(Signal::SIGTERM)?;
     t.lines("where max is read-only, one line says that grow is skipped", &log, "grow is skipped", 1);
     t.check("and trim does the work", count()? <= 1_750, || "it does not".into());
+
+    // Sizing meets the same.
+    for (ladder, line) in [
+        ("grow", "grow is skipped: the table's sysctls cannot be written here"),
+        ("trim", "nf_conntrack_max stays as it is: "),
+    ] {
+        let config =
+            format!("config ctwarden 'main'\n\tlist ladder '{ladder}'\nconfig sizing 'sizing'\n\toption max '30000'\n");
+        let subject = world.subject("read-only", &config)?;
+        let daemon = subject.start()?;
+        let (_, log) = daemon.end(Signal::SIGTERM)?;
+        t.lines(&format!("sizing where max is read-only, ladder {ladder}: one line"), &log, line, 1);
+        t.lines("and no other complaint", &log, "warning", 1);
+    }
+    t.equal("nothing is changed", limits()?.max, 17_500);
     Ok(())
 }
 
@@ -167,11 +182,11 @@ fn protected(world: &World, t: &mut Checks) -> Outcome<()> {
     flows.extend((3_100..3_200).map(|n| call(n, 5_061)));
     flows.extend((3_200..3_300).map(|n| marked(n, 0x1210)));
     flows.extend((3_300..3_400).map(|n| marked(n, 0x1211)));
-    flows.extend((0..100).map(|n| time_wait(v6(40, 1), n, 100)));
+    flows.extend((0..100).map(|n| time_wait(v6(0x40, 1), n, 100)));
     let spared = |k: &Key| {
         let n = u32::from(k.source_port) - 1_024;
         k.source == v4(10, 40, 0, 9)
-            || k.source == v6(40, 1)
+            || k.source == v6(0x40, 1)
             || (3_000..3_100).contains(&n)
             || (3_200..3_300).contains(&n)
     };

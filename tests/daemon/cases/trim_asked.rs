@@ -135,6 +135,7 @@ pub fn asked(world: &World, t: &mut Checks) -> Outcome<()> {
     }
     let (_, log) = daemon.end(Signal::SIGTERM)?;
     t.lines("none of that is a fault", &log, "skipped", 0);
+    t.lines("and each line says what came of it", &log, "nothing could go", 0);
 
     // The same tuples in and out of zones: those of a zone are found, and their twins are not touched.
     for zone in [Zone::Both(7), Zone::Original(7)] {

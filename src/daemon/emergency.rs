@@ -1,0 +1,420 @@
+//! Leases: given, renewed while their reason lasts, taken back; the lifeline; what goes with them.
+//!
+//! ```text
+//!   hog named ────────> shed ──┐
+//!   saturated, asked ──> open ─┼─> firewall.grant ──> the kernel ends it by itself
+//!   start ────────> lifeline ──┘        ^
+//!                        tend(): renew, end, put back what a firewall reload took
+//! ```
+
+use super::firewall::{Firewall, Health};
+use super::kernel::addresses;
+use super::report::tell;
+use super::run::Daemon;
+use super::system;
+use ctwarden::config::{Config, LANS};
+use ctwarden::detect::Verdict;
+use ctwarden::event::{Event, Lifeline};
+use ctwarden::journal::Setting;
+use ctwarden::lease::{Backend, Due, LIFELINE_RENEW_AT, LIFELINE_TERM, Lease, SHEDS, Scope, TERM, Windows};
+use ctwarden::protocol::{By, ROWS_MOST, TopKey};
+use ctwarden::units::{Entries, Millis};
+use nix::errno::Errno;
+
+/// Leases that an opening or the lifeline consists of at most.
+const MOST: usize = 2 * SHEDS;
+/// `nf_conntrack_tcp_be_liberal` stays on so long after an opening: flows that were untracked meanwhile have sequence
+/// numbers that conntrack has not followed, and would be reset.
+const LIBERAL_AFTER: Millis = Millis(60_000);
+/// DHCP and DHCPv6, server side.
+const DHCP: [u16; 2] = [67, 547];
+const DNS: u16 = 53;
+const TCP: u8 = ctwarden::entry::protocol::TCP;
+const UDP: u8 = ctwarden::entry::protocol::UDP;
+
+type Leases = heapless::Vec<Lease, MOST>;
+
+/// The state of all of it.
+pub struct Emergency {
+    pub firewall: Firewall,
+    pub windows: Windows,
+    /// The rules are in place.
+    ready: bool,
+    pub lifeline: Lifeline,
+    lifeline_ends: Millis,
+    /// When `nf_conntrack_tcp_be_liberal` goes back.
+    liberal_until: Option<Millis>,
+}
+
+impl Emergency {
+    pub const fn new() -> Self {
+        Self {
+            firewall: Firewall::new(),
+            windows: Windows::new(),
+            ready: false,
+            lifeline: Lifeline::Off,
+            lifeline_ends: Millis(0),
+            liberal_until: None,
+        }
+    }
+
+    /// Rules are there: leases can be given.
+    pub const fn ready(&self) -> bool {
+        self.ready
+    }
+
+    /// When [`Daemon::tend`] has something to do next.
+    pub fn next(&self) -> Option<Millis> {
+        let lifeline = matches!(self.lifeline, Lifeline::On)
+            .then(|| Millis(self.lifeline_ends.0.saturating_sub(LIFELINE_RENEW_AT.0)));
+        [self.windows.next(), lifeline, self.liberal_until].into_iter().flatten().min()
+    }
+}
+
+/// The indexes of the interfaces that are the LAN, those that are there.
+pub fn lan(config: &Config) -> heapless::Vec<u32, LANS> {
+    config.lan.iter().filter_map(|name| addresses::index_of(name)).collect()
+}
+
+/// The router's ports on these interfaces.
+fn ports(config: &Config, interfaces: &[u32], dns: bool, dhcp: bool, leases: &mut Leases) {
+    for interface in interfaces.iter().copied() {
+        let mut add = |protocol, port| {
+            let _ = leases.push(Lease::Router { interface, protocol, port });
+        };
+        config.ports.iter().for_each(|port| add(TCP, *port));
+        if dhcp {
+            DHCP.into_iter().for_each(|port| add(UDP, port));
+        }
+        if dns {
+            add(TCP, DNS);
+            add(UDP, DNS);
+        }
+    }
+}
+
+/// What an opening of this scope consists of.
+fn leases_of(scope: Scope, config: &Config) -> Leases {
+    let mut leases = Leases::new();
+    let lan = lan(config);
+    if scope >= Scope::Lan {
+        leases.extend(lan.iter().map(|interface| Lease::Lan { interface: *interface }));
+    }
+    if scope == Scope::All {
+        leases.extend([false, true].map(|ipv6| Lease::All { ipv6 }));
+    }
+    ports(config, &lan, false, true, &mut leases);
+    if scope == Scope::All {
+        let own = addresses::own();
+        let others: heapless::Vec<u32, 16> = own.interfaces().filter(|i| !lan.contains(i)).take(16).collect();
+        ports(config, &others, false, false, &mut leases);
+    }
+    leases
+}
+
+impl Daemon {
+    /// Takes out what a former run left, chooses a back end and puts the rules in place. Under `dry_run` nothing is done.
+    pub(super) fn prepare(&mut self) {
+        let Self { emergency: e, root, config, journal, state, .. } = self;
+        e.ready = false;
+        e.lifeline = Lifeline::Off;
+        if !root.is_real() || config.dry_run {
+            return;
+        }
+        // A former run's rules may be another back end's.
+        if journal.backend != Backend::None {
+            e.firewall.use_backend(journal.backend);
+            let _ = e.firewall.remove(root);
+        }
+        let backend = e.firewall.probe(root, config);
+        if !wants_rules(config) || backend == Backend::None {
+            e.firewall.use_backend(Backend::None);
+            journal.backend = Backend::None;
+            let _ = state.save(journal);
+            return;
+        }
+        // Written down first: what a crash leaves half done is taken out at the next start.
+        journal.backend = backend;
+        let installed = state.save(journal).and_then(|()| e.firewall.install(root, config));
+        e.ready = installed.is_ok();
+        match installed {
+            Ok(()) => tell(Event::Backend { backend }),
+            Err(errno) => tell(Event::BackendUnusable { backend, errno: errno as i32 }),
+        }
+        self.throw_lifeline();
+    }
+
+    /// Gives or renews the lifeline, where the owner's own rules would let its packets in.
+    fn throw_lifeline(&mut self) {
+        let now = self.now();
+        let Self { emergency: e, root, config, .. } = self;
+        if !e.ready || !config.lifeline {
+            return;
+        }
+        let before = e.lifeline;
+        let lan = lan(config);
+        let mut leases = Leases::new();
+        e.lifeline = if !e.firewall.backend().has_leases() {
+            Lifeline::NoLeases
+        } else if lan.is_empty() {
+            Lifeline::NoLan
+        } else if before == Lifeline::On {
+            Lifeline::On
+        } else {
+            e.firewall.lifeline_fits(root, config)
+        };
+        if e.lifeline == Lifeline::On {
+            ports(config, &lan, config.lifeline_dns && e.firewall.dns_fits(), true, &mut leases);
+            e.lifeline_ends = now.after(LIFELINE_TERM);
+            if let Err(errno) = e.firewall.grant(root, &leases, LIFELINE_TERM) {
+                e.lifeline = Lifeline::Failed { errno: errno as i32 };
+            }
+        }
+        if e.lifeline != before {
+            tell(Event::Lifeline(e.lifeline));
+        }
+    }
+
+    /// Caps whoever holds too much, as the sample has it that the plan was just made from.
+    pub(super) fn shed_whoever(&mut self, count: Entries) {
+        let mut leases = heapless::Vec::<Lease, SHEDS>::new();
+        if let Some(level) = self.work.plan().level {
+            let top = self.work.top(By::Source, ROWS_MOST, count);
+            for row in top.rows.iter().filter(|row| row.tally.entries > level) {
+                if let TopKey::Source(address) = row.key {
+                    let _ = leases.push(Lease::Source(address));
+                }
+            }
+        }
+        let _ = self.shed(&leases, 0);
+    }
+
+    /// Caps these, as far as they have not had their time. Told: how many could not be.
+    pub(super) fn shed(&mut self, leases: &[Lease], left_out: u32) -> Result<u32, Errno> {
+        let now = self.now();
+        let total = self.config.shed_seconds;
+        let Self { emergency: e, root, .. } = self;
+        let (given, spent) = e.windows.to_shed(now, leases, total);
+        let left_out = left_out + (leases.len() - given.len()) as u32;
+        let Some(first) = given.first().copied() else {
+            if spent > 0 {
+                tell(Event::ShedSpent { count: spent as u32, total });
+            }
+            return Ok(0);
+        };
+        e.firewall.grant(root, &given, TERM).inspect_err(|errno| {
+            tell(Event::LeaseFailed { lease: first, errno: *errno as i32 });
+        })?;
+        // Read back: the kernel's word that it holds the cap.
+        if e.firewall.left(root, &first).is_none() {
+            tell(Event::LeaseFailed { lease: first, errno: Errno::ENOENT as i32 });
+            return Err(Errno::ENOENT);
+        }
+        let known = e.windows.shedding(now).any(|(lease, _)| lease == first);
+        e.windows.shed(now, &given, TERM);
+        let count = given.len() as u32;
+        if let Some(incident) = self.guard.incidents.current() {
+            incident.sheds = incident.sheds.saturating_add(count);
+        }
+        tell(Event::Shed { first, count, left_out, again: known });
+        Ok(count)
+    }
+
+    /// Opens. Room has been made before.
+    pub(super) fn open(&mut self, scope: Scope, total: Millis, asked: bool) -> Result<(), Errno> {
+        let now = self.now();
+        self.set_liberal(true);
+        let Self { emergency: e, root, config, .. } = self;
+        let term = TERM.min(total);
+        let leases = e.without_lifeline(leases_of(scope, config), config);
+        let granted = e.firewall.grant(root, &leases, term).and_then(|()| match leases.first() {
+            Some(first) if e.firewall.left(root, first).is_none() => Err(Errno::ENOENT),
+            _ => Ok(()),
+        });
+        if let Err(errno) = granted {
+            let _ = e.firewall.revoke(root, &leases);
+            tell(Event::NotOpened { scope, errno: errno as i32 });
+            self.emergency.liberal_until = Some(now);
+            return Err(errno);
+        }
+        let opening = e.windows.open(now, scope, total, asked);
+        e.liberal_until = None;
+        tell(Event::Opened { scope, total, asked, impossible: impossible(scope) });
+        debug_assert!(opening.until >= now);
+        Ok(())
+    }
+
+    /// Takes the opening back.
+    pub(super) fn close(&mut self, because: &'static str) -> bool {
+        let now = self.now();
+        let Self { emergency: e, root, config, .. } = self;
+        let Some(opening) = e.windows.close() else { return false };
+        let leases = e.without_lifeline(leases_of(opening.scope, config), config);
+        // The kernel does it by itself should this fail.
+        let _ = e.firewall.revoke(root, &leases);
+        e.liberal_until = Some(now.after(LIBERAL_AFTER));
+        tell(Event::Closed { scope: opening.scope, lasted: now.since(opening.since), because });
+        true
+    }
+
+    /// Takes all caps back.
+    pub(super) fn unshed(&mut self) {
+        let now = self.now();
+        let Self { emergency: e, root, .. } = self;
+        let running: heapless::Vec<Lease, SHEDS> = e.windows.shedding(now).map(|(lease, _)| lease).collect();
+        if !running.is_empty() {
+            let _ = e.firewall.revoke(root, &running);
+        }
+        e.windows.forget_sheds();
+    }
+
+    /// What time asks for: renewals, ends. Called when [`Emergency::next`] is due.
+    pub(super) fn tend(&mut self) {
+        let now = self.now();
+        let wanted = matches!(self.guard.evidence().verdict, Verdict::Filling | Verdict::Saturated);
+        match self.emergency.windows.due(now, wanted) {
+            Due::Nothing => {}
+            Due::Renew(term) => self.renew_opening(now, term),
+            Due::Tell => {
+                if let Some(o) = self.emergency.windows.opening() {
+                    tell(Event::StillOpen { scope: o.scope, left: o.until.since(now) });
+                }
+            }
+            Due::End => {
+                let over = self.emergency.windows.opening().is_some_and(|o| now >= o.until);
+                self.close(if over { "its time is over" } else { "the table is calm" });
+            }
+        }
+        let e = &self.emergency;
+        if e.lifeline == Lifeline::On && e.lifeline_ends.since(now) <= LIFELINE_RENEW_AT {
+            self.throw_lifeline();
+        }
+        if self.emergency.liberal_until.is_some_and(|until| now >= until) {
+            self.emergency.liberal_until = None;
+            self.set_liberal(false);
+        }
+    }
+
+    fn renew_opening(&mut self, now: Millis, term: Millis) {
+        let Self { emergency: e, root, config, .. } = self;
+        let Some(opening) = e.windows.opening().copied() else { return };
+        let leases = e.without_lifeline(leases_of(opening.scope, config), config);
+        match e.firewall.grant(root, &leases, term) {
+            Ok(()) => e.windows.renewed(now, term),
+            // A firewall that is just being loaded anew: tried again with the next look, until the kernel's time is over.
+            Err(_) => e.ready = false,
+        }
+    }
+
+    /// Has the firewall been loaded anew? Then what ran is put back with the time that it had left.
+    pub(super) fn recheck_firewall(&mut self) {
+        if self.emergency.firewall.backend() == Backend::None {
+            return;
+        }
+        let Self { emergency: e, root, config, .. } = self;
+        let was_ready = e.ready;
+        match e.firewall.recheck(root, config) {
+            Health::Sound if was_ready => return,
+            Health::Missing => {
+                e.ready = false;
+                if was_ready {
+                    tell(Event::BackendUnusable { backend: e.firewall.backend(), errno: Errno::ENOENT as i32 });
+                }
+                return;
+            }
+            Health::Sound | Health::Mended => e.ready = true,
+        }
+        tell(Event::RulesBack { backend: e.firewall.backend() });
+        self.give_again();
+        // Its rules may have changed: asked anew.
+        self.emergency.lifeline = Lifeline::Off;
+        self.throw_lifeline();
+    }
+
+    /// Gives what runs once more, where it is gone, with the time that it had left.
+    pub(super) fn give_again(&mut self) {
+        let now = self.now();
+        let Self { emergency: e, root, config, .. } = self;
+        let running: heapless::Vec<(Lease, Millis), SHEDS> = e.windows.shedding(now).collect();
+        for (lease, left) in &running {
+            if e.firewall.left(root, lease).is_none() {
+                let _ = e.firewall.grant(root, core::slice::from_ref(lease), *left);
+            }
+        }
+        if let Some(o) = e.windows.opening().copied() {
+            let leases = e.without_lifeline(leases_of(o.scope, config), config);
+            if leases.first().is_some_and(|first| e.firewall.left(root, first).is_none()) {
+                let _ = e.firewall.grant(root, &leases, o.ends.since(now));
+            }
+        }
+    }
+
+    /// `nf_conntrack_tcp_be_liberal`, by way of the journal.
+    fn set_liberal(&mut self, on: bool) {
+        let Self { root, state, journal, .. } = self;
+        if !on {
+            system::put_back(root, state, journal, Setting::Liberal, &mut tell);
+            return;
+        }
+        if system::value(root, Setting::Liberal) == Some(Entries(0))
+            && let Err(why) = system::set(root, state, journal, Setting::Liberal, Entries(1))
+        {
+            tell(Event::NotWritten { name: Setting::Liberal.name(), why });
+        }
+    }
+
+    /// At the end: every lease back, every rule out.
+    pub(super) fn put_rules_back(&mut self) {
+        self.close("ctwarden stops");
+        self.unshed();
+        self.take_rules_out();
+    }
+
+    /// Every rule of ours out, and with them every lease.
+    pub(super) fn take_rules_out(&mut self) {
+        let Self { emergency: e, root, journal, state, .. } = self;
+        if e.firewall.backend() != Backend::None {
+            if let Err(errno) = e.firewall.remove(root) {
+                tell(Event::BackendUnusable { backend: e.firewall.backend(), errno: errno as i32 });
+            }
+            journal.backend = Backend::None;
+            let _ = state.save(journal);
+        }
+    }
+}
+
+/// Would the same rules be in place under both?
+pub fn same_rules(a: &Config, b: &Config) -> bool {
+    a.dry_run == b.dry_run
+        && a.backend == b.backend
+        && (a.lifeline, a.lifeline_dns, a.shed_count) == (b.lifeline, b.lifeline_dns, b.shed_count)
+        && a.lan == b.lan
+        && a.ports == b.ports
+        && wants_rules(a) == wants_rules(b)
+}
+
+impl Emergency {
+    /// The lifeline holds the router's ports open anyway, for longer: an opening's shorter lease must not take its place.
+    fn without_lifeline(&self, mut leases: Leases, config: &Config) -> Leases {
+        if self.lifeline == Lifeline::On {
+            let lan = lan(config);
+            leases.retain(|l| !matches!(l, Lease::Router { interface, .. } if lan.contains(interface)));
+        }
+        leases
+    }
+}
+
+/// Does anything in this config need packet rules?
+fn wants_rules(config: &Config) -> bool {
+    use ctwarden::rung::Rung::{Open, Shed};
+    config.lifeline || config.ladder.contains(&Shed) || config.ladder.contains(&Open)
+}
+
+/// What stays impossible under a scope, in words.
+pub const fn impossible(scope: Scope) -> &'static str {
+    match scope {
+        Scope::Router => "new connections through the router still need room in the table",
+        Scope::Lan => "IPv4 behind NAT, and UDP, still need room in the table",
+        Scope::All => "IPv4 behind NAT still needs room in the table",
+    }
+}

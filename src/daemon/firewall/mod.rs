@@ -1,0 +1,159 @@
+//! Leases become packet rules. Rules and empty sets are put in place ahead of trouble ([`Firewall::install`]); a lease is
+//! then one message from a fixed buffer, and the kernel ends it by itself.
+//!
+//! ```text
+//! nft.rs       sets and rules in `inet fw4`, loaded by fw4 itself; else in a table of our own, with head rules in foreign
+//!              base chains, put there by nft(8) once
+//! iptables/    chains of our own behind `-m recent`; a lease is a line in /proc/net/xt_recent
+//! aside.rs     iptables without xt_recent: rules set aside; or the firewall's init script, stopped
+//! guardian.rs  the child that puts them back
+//! program.rs   other programs: started, fed, waited for
+//! ```
+
+mod aside;
+mod guardian;
+mod iptables;
+mod nft;
+mod program;
+
+use super::root::Root;
+use aside::Aside;
+use ctwarden::config::Config;
+use ctwarden::event::Lifeline;
+use ctwarden::lease::{Backend, Lease};
+use ctwarden::units::Millis;
+use iptables::Iptables;
+use nft::Nft;
+use nix::errno::Errno;
+
+/// What was found of our rules since the last look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// All of it is there, nothing has changed.
+    Sound,
+    /// The firewall was loaded anew or changed: what was missing has been put back. Leases may be gone: give them again
+    /// with the time that they had left.
+    Mended,
+    /// Our rules are not there and cannot be put there from here.
+    Missing,
+}
+
+/// The back end in use.
+pub struct Firewall {
+    backend: Backend,
+    fw4: Nft,
+    nft: Nft,
+    iptables: Iptables,
+    snapshot: Aside,
+    script: Aside,
+}
+
+/// The same call to whichever is in use.
+macro_rules! dispatch {
+    ($self:ident, $call:ident($($argument:expr),*), $none:expr) => {
+        match $self.backend {
+            Backend::Fw4 => $self.fw4.$call($($argument),*),
+            Backend::Nft => $self.nft.$call($($argument),*),
+            Backend::Iptables => $self.iptables.$call($($argument),*),
+            Backend::Snapshot => $self.snapshot.$call($($argument),*),
+            Backend::Script => $self.script.$call($($argument),*),
+            Backend::None => $none,
+        }
+    };
+}
+
+impl Firewall {
+    /// No back end yet.
+    pub const fn new() -> Self {
+        Self {
+            backend: Backend::None,
+            fw4: Nft::new("fw4"),
+            nft: Nft::new("ctwarden"),
+            iptables: Iptables::new(),
+            snapshot: Aside::snapshot(),
+            script: Aside::script(),
+        }
+    }
+
+    /// The one in use.
+    pub const fn backend(&self) -> Backend {
+        self.backend
+    }
+
+    /// Chooses the back end: the one forced by the config, else the first that would work here. Changes nothing.
+    pub fn probe(&mut self, root: &Root, config: &Config) -> Backend {
+        self.backend = config.backend.unwrap_or_else(|| {
+            Backend::ALL
+                .into_iter()
+                .find(|backend| {
+                    self.backend = *backend;
+                    dispatch!(self, usable(root), true)
+                })
+                .unwrap_or_default()
+        });
+        self.backend
+    }
+
+    /// This one from now on.
+    pub const fn use_backend(&mut self, backend: Backend) {
+        self.backend = backend;
+    }
+
+    /// Would the owner's own rules let the lifeline's packets in?
+    pub fn lifeline_fits(&mut self, _root: &Root, _config: &Config) -> Lifeline {
+        Lifeline::On
+    }
+
+    /// No nat rule touches port 53.
+    pub fn dns_fits(&mut self) -> bool {
+        false
+    }
+
+    /// Puts rules and empty sets in place. May start programs and wait for them.
+    pub fn install(&mut self, root: &Root, config: &Config) -> Result<(), Errno> {
+        let done = dispatch!(self, install(root, config), Ok(()));
+        crate::daemon::crash::step();
+        done
+    }
+
+    /// Has somebody reloaded the firewall? One short exchange with the kernel when nothing has changed.
+    pub fn recheck(&mut self, root: &Root, config: &Config) -> Health {
+        dispatch!(self, recheck(root, config), Health::Sound)
+    }
+
+    /// Gives leases for `term`, anew or once more. All of them or none.
+    pub fn grant(&mut self, root: &Root, leases: &[Lease], term: Millis) -> Result<(), Errno> {
+        let done = dispatch!(self, grant(root, leases, term), Err(Errno::EOPNOTSUPP));
+        crate::daemon::crash::step();
+        done
+    }
+
+    /// Ends leases before their time. One that is not there is no error.
+    pub fn revoke(&mut self, root: &Root, leases: &[Lease]) -> Result<(), Errno> {
+        let done = dispatch!(self, revoke(root, leases), Ok(()));
+        crate::daemon::crash::step();
+        done
+    }
+
+    /// What the kernel says is left of a lease; `None`: it is not there.
+    pub fn left(&mut self, root: &Root, lease: &Lease) -> Option<Millis> {
+        dispatch!(self, left(root, lease), None)
+    }
+
+    /// Takes everything of ours out again, leases included.
+    pub fn remove(&mut self, root: &Root) -> Result<(), Errno> {
+        let done = dispatch!(self, remove(root), Ok(()));
+        crate::daemon::crash::step();
+        done
+    }
+}
+
+/// `ctwarden guardian …`, which the daemon starts and the init script calls: its exit status. `None`: it is another command.
+pub fn guardian() -> Option<u8> {
+    let words: Vec<_> = std::env::args_os().skip(1).collect();
+    let words: Vec<_> = words.iter().filter_map(|word| word.to_str()).collect();
+    match words.as_slice() {
+        ["guardian", rest @ ..] => Some(guardian::main(rest)),
+        _ => None,
+    }
+}

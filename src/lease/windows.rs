@@ -1,0 +1,230 @@
+//! The leases that run: what is due to be renewed, what has had its time.
+
+use super::{Lease, RENEW_AT, SHEDS, Scope, TERM};
+use crate::units::Millis;
+
+/// A cap that ended is remembered so long: one that comes again sooner goes on with the time it has had.
+const REMEMBERED: Millis = Millis(60_000);
+/// An opening that lets strangers in is told again and again.
+const TOLD_EVERY: Millis = Millis(60_000);
+
+/// One cap.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Shed {
+    lease: Lease,
+    since: Millis,
+    /// When the kernel ends it.
+    ends: Millis,
+}
+
+/// An opening that runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Opening {
+    /// How far.
+    pub scope: Scope,
+    /// Since when.
+    pub since: Millis,
+    /// It is not renewed beyond this.
+    pub until: Millis,
+    /// When the kernel ends it if it is not renewed.
+    pub ends: Millis,
+    /// Somebody asked for it: it goes on though the table is calm.
+    pub asked: bool,
+    told: Millis,
+}
+
+/// All that run.
+#[derive(Clone, Debug, Default)]
+pub struct Windows {
+    sheds: heapless::Vec<Shed, SHEDS>,
+    opening: Option<Opening>,
+}
+
+/// What an opening wants now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// Nothing.
+    Nothing,
+    /// Give its leases again, for so long.
+    Renew(Millis),
+    /// Say that it is open.
+    Tell,
+    /// Its time is over: take its leases back.
+    End,
+}
+
+impl Windows {
+    /// None runs.
+    pub const fn new() -> Self {
+        Self { sheds: heapless::Vec::new(), opening: None }
+    }
+
+    /// Of the leases that are called for, those that may be given now: what has had `total` at a stretch is left out, and
+    /// so is what there is no room for. With them, how many were spent.
+    pub fn to_shed(&mut self, now: Millis, wanted: &[Lease], total: Millis) -> (heapless::Vec<Lease, SHEDS>, usize) {
+        self.sheds.retain(|s| now.since(s.ends) < REMEMBERED);
+        let mut given = heapless::Vec::new();
+        let (mut room, mut spent) = (self.sheds.capacity() - self.sheds.len(), 0);
+        for lease in wanted {
+            match self.sheds.iter().find(|s| s.lease == *lease) {
+                Some(s) if now.since(s.since) >= total => spent += 1,
+                Some(_) => {
+                    let _ = given.push(*lease);
+                }
+                None if room > 0 => {
+                    room -= 1;
+                    let _ = given.push(*lease);
+                }
+                None => {}
+            }
+        }
+        (given, spent)
+    }
+
+    /// These were given for `term`.
+    pub fn shed(&mut self, now: Millis, leases: &[Lease], term: Millis) {
+        let ends = now.after(term);
+        for lease in leases {
+            match self.sheds.iter_mut().find(|s| s.lease == *lease) {
+                Some(s) => s.ends = ends,
+                None => {
+                    let _ = self.sheds.push(Shed { lease: *lease, since: now, ends });
+                }
+            }
+        }
+    }
+
+    /// The caps in force, with the time that each has left.
+    pub fn shedding(&self, now: Millis) -> impl Iterator<Item = (Lease, Millis)> {
+        self.sheds.iter().filter(move |s| s.ends > now).map(move |s| (s.lease, s.ends.since(now)))
+    }
+
+    /// Opened, or opened on: for `total` from now.
+    pub fn open(&mut self, now: Millis, scope: Scope, total: Millis, asked: bool) -> Opening {
+        let since = self.opening.map_or(now, |o| o.since);
+        let until = now.after(total);
+        let ends = now.after(TERM.min(total));
+        *self.opening.insert(Opening { scope, since, until, ends, asked, told: now })
+    }
+
+    /// The opening that runs.
+    pub const fn opening(&self) -> Option<&Opening> {
+        self.opening.as_ref()
+    }
+
+    /// What the opening wants. `wanted`: the table is still in trouble.
+    pub fn due(&mut self, now: Millis, wanted: bool) -> Due {
+        let Some(o) = &mut self.opening else { return Due::Nothing };
+        if now >= o.until || now >= o.ends {
+            return Due::End;
+        }
+        if (wanted || o.asked) && o.ends.since(now) <= RENEW_AT && o.ends < o.until {
+            return Due::Renew(TERM.min(o.until.since(now)));
+        }
+        if o.scope == Scope::All && now.since(o.told) >= TOLD_EVERY {
+            o.told = now;
+            return Due::Tell;
+        }
+        Due::Nothing
+    }
+
+    /// Its leases were given again.
+    pub fn renewed(&mut self, now: Millis, term: Millis) {
+        if let Some(o) = &mut self.opening {
+            o.ends = now.after(term);
+        }
+    }
+
+    /// It is closed.
+    pub fn close(&mut self) -> Option<Opening> {
+        self.opening.take()
+    }
+
+    /// No cap is in force any more.
+    pub fn forget_sheds(&mut self) {
+        self.sheds.clear();
+    }
+
+    /// When [`due`](Windows::due) may have something next.
+    pub fn next(&self) -> Option<Millis> {
+        let o = self.opening?;
+        let renew = if o.ends < o.until { Millis(o.ends.0.saturating_sub(RENEW_AT.0)) } else { o.ends };
+        let tell = if o.scope == Scope::All { o.told.after(TOLD_EVERY) } else { o.until };
+        Some(renew.min(tell).min(o.until))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::net::{IpAddr, Ipv4Addr};
+
+    const fn at(s: u64) -> Millis {
+        Millis::seconds(s)
+    }
+    fn host(n: u8) -> Lease {
+        Lease::Source(IpAddr::V4(Ipv4Addr::new(10, 0, 0, n)))
+    }
+
+    #[test]
+    fn a_cap_is_given_again_until_it_has_had_its_total() {
+        let mut w = Windows::default();
+        let mut given = 0;
+        for s in (0..360).step_by(20) {
+            let (to, spent) = w.to_shed(at(s), &[host(1)], at(300));
+            given += to.len();
+            assert_eq!(spent, usize::from(s >= 300), "at {s} s");
+            w.shed(at(s), &to, TERM);
+        }
+        assert_eq!(given, 15);
+        // Left alone for long enough it may be given anew.
+        assert_eq!(w.to_shed(at(700), &[host(1)], at(300)).0.len(), 1);
+    }
+
+    #[test]
+    fn the_heaviest_are_in_it_and_no_more_than_there_is_room_for() {
+        let mut w = Windows::default();
+        let many: heapless::Vec<Lease, 100> = (0..100).map(host).collect();
+        let (to, spent) = w.to_shed(at(0), &many, at(300));
+        assert_eq!((to.len(), spent, to.first()), (SHEDS, 0, Some(&host(0))));
+        w.shed(at(0), &to, TERM);
+        assert_eq!(w.shedding(at(29)).count(), SHEDS);
+        assert_eq!(w.shedding(at(30)).count(), 0);
+    }
+
+    #[test]
+    fn an_opening_of_the_ladders_ends_one_term_after_the_calm_and_one_asked_for_at_its_time() {
+        let mut w = Windows::default();
+        w.open(at(0), Scope::Router, at(600), false);
+        assert_eq!(w.due(at(9), true), Due::Nothing);
+        assert_eq!(w.due(at(10), true), Due::Renew(TERM));
+        w.renewed(at(10), TERM);
+        assert_eq!(w.due(at(39), false), Due::Nothing);
+        assert_eq!(w.due(at(40), false), Due::End);
+        w.close();
+        w.open(at(100), Scope::Router, at(50), true);
+        assert_eq!(w.due(at(115), false), Due::Renew(TERM));
+        w.renewed(at(115), TERM);
+        assert_eq!(w.due(at(130), false), Due::Renew(at(20)));
+        w.renewed(at(130), at(20));
+        assert_eq!((w.due(at(149), false), w.next()), (Due::Nothing, Some(at(150))));
+        assert_eq!(w.due(at(150), true), Due::End);
+    }
+
+    #[test]
+    fn an_open_door_is_told_every_minute() {
+        let mut w = Windows::default();
+        w.open(at(0), Scope::All, at(600), true);
+        let mut told = 0;
+        for s in 1..=300 {
+            match w.due(at(s), false) {
+                Due::Renew(term) => w.renewed(at(s), term),
+                Due::Tell => told += 1,
+                Due::End => panic!("at {s} s"),
+                Due::Nothing => {}
+            }
+            assert!(w.next().is_some_and(|n| n >= at(s)));
+        }
+        assert!((4..=5).contains(&told), "{told}");
+    }
+}
