@@ -285,6 +285,14 @@ impl Daemon {
                 self.close(if over { "its time is over" } else { "the table is calm" });
             }
         }
+        let due: heapless::Vec<(Lease, Millis), SHEDS> = self.emergency.windows.sheds_due(now).collect();
+        for (lease, term) in &due {
+            let Self { emergency: e, root, .. } = self;
+            // Not given: tried again at the next turn, until the kernel's time is over.
+            if e.firewall.grant(root, core::slice::from_ref(lease), *term).is_ok() {
+                e.windows.shed(now, core::slice::from_ref(lease), *term);
+            }
+        }
         let e = &self.emergency;
         if e.lifeline == Lifeline::On && e.lifeline_ends.since(now) <= LIFELINE_RENEW_AT {
             self.throw_lifeline();
