@@ -4,6 +4,7 @@
 use ctwarden::entry::Class;
 use ctwarden::lease::{Lease, Scope};
 use ctwarden::protocol::*;
+use ctwarden::rung::Rung;
 use proptest::prelude::*;
 use std::net::IpAddr;
 
