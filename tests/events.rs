@@ -2,8 +2,9 @@
 
 use ctwarden::decide::ladder::{Action, Decision, Reason, Refusal};
 use ctwarden::detect::{Evidence, Table, Verdict};
-use ctwarden::event::{Event, Obstacle};
+use ctwarden::event::{Event, Lifeline, Obstacle};
 use ctwarden::journal::{Setting, Void};
+use ctwarden::lease::{Backend, Lease, Scope};
 use ctwarden::protocol::TopKey;
 use ctwarden::rung::Rung;
 use ctwarden::units::{Entries, Millis, Permille};
@@ -41,7 +42,9 @@ fn decisions() -> impl Iterator<Item = Event> {
     let full = Reason::Full { lasted: Millis(10_020), hold: Millis(10_000) };
     let calm = Reason::Calm { lasted: Millis(60_400), after: Millis(60_000) };
     let (grow, shrink) = (Action::Grow { to: Entries(23_334) }, Action::Shrink { to: Entries(16_384) });
-    let decided = [(grow, high), (Action::Trim, high), (Action::Flush, full), (shrink, calm)];
+    let open = Action::Open { scope: Scope::Router };
+    let decided =
+        [(grow, high), (Action::Trim, high), (Action::Shed, high), (Action::Flush, full), (open, full), (shrink, calm)];
     decided.into_iter().flat_map(|(action, reason)| {
         [false, true].map(|dry| Event::Decided { decision: Decision { action, reason }, dry })
     })
@@ -65,9 +68,10 @@ fn outcomes() -> impl Iterator<Item = Event> {
         trimmed([0; 5], None, true, false),
         trimmed([4_110, 0, 0, 0, 0], None, false, true),
         Event::Flushed { before, after: Entries(3), way: "one by one", took },
-        Event::FlushRefused { why: Refusal::Budget { done: 4, allowed: 4 } },
-        Event::FlushRefused { why: Refusal::Breaker { bought: Millis(3_000), wanted: Millis(60_000) } },
-        Event::FlushRefused { why: Refusal::NotDone },
+        Event::Refused { rung: Rung::Flush, why: Refusal::Budget { done: 4, allowed: 4 } },
+        Event::Refused { rung: Rung::Flush, why: Refusal::Breaker { bought: Millis(3_000), wanted: Millis(60_000) } },
+        Event::Refused { rung: Rung::Flush, why: Refusal::NotDone },
+        Event::Refused { rung: Rung::Open, why: Refusal::Budget { done: 2, allowed: 2 } },
         Event::HeldBy { who: TopKey::Source("192.168.1.50".parse().unwrap()), share: Permille(859) },
         Event::IncidentOver { number: 3, lasted: Millis(58_400), refused: 3_550, evicted: 4_338 },
     ]
@@ -77,6 +81,7 @@ fn outcomes() -> impl Iterator<Item = Event> {
 fn obstacles() -> impl Iterator<Item = Event> {
     [
         (Rung::Grow, Obstacle::ReadOnlySysctl { errno: 13 }),
+        (Rung::Grow, Obstacle::NoJournal { errno: 28 }),
         (Rung::Trim, Obstacle::NoCtnetlink),
         (Rung::Trim, Obstacle::NotPermitted),
         (Rung::Flush, Obstacle::NoEffect),
@@ -92,7 +97,7 @@ fn settings() -> impl Iterator<Item = Event> {
         Event::Sized { name, from, to },
         Event::WouldSize { name: buckets, from, to },
         Event::LeftAlone { name, ours: to, found: Entries(65_536) },
-        Event::NotWritten { name: buckets, errno: 13 },
+        Event::NotWritten { name: buckets, why: Obstacle::ReadOnlySysctl { errno: 13 } },
         Event::PutBack { name, to: from },
         Event::FellBack { name, found: from },
         Event::JournalVoid { why: Void::Damaged },
@@ -108,10 +113,48 @@ fn settings() -> impl Iterator<Item = Event> {
     .into_iter()
 }
 
+fn windows() -> impl Iterator<Item = Event> {
+    let host = Lease::Source("192.168.1.50".parse().unwrap());
+    let (scope, backend) = (Scope::Lan, Backend::Fw4);
+    let shed = |left_out, again| Event::Shed { first: host, count: 3, left_out, again };
+    let lifelines = [
+        Lifeline::Off,
+        Lifeline::On,
+        Lifeline::NoLan,
+        Lifeline::NoLeases,
+        Lifeline::NotAccepted,
+        Lifeline::Nat,
+        Lifeline::Unknown,
+        Lifeline::Failed { errno: 1 },
+    ];
+    let told = [
+        Event::Backend { backend },
+        Event::BackendUnusable { backend, errno: 2 },
+        Event::BackendUnusable { backend: Backend::Nft, errno: 95 },
+        Event::RulesBack { backend },
+        shed(0, false),
+        shed(12, false),
+        shed(0, true),
+        Event::ShedSpent { count: 1, total: Millis(600_000) },
+        Event::LeaseFailed { lease: Lease::Router { interface: 4, protocol: 6, port: 22 }, errno: 1 },
+        Event::LeaseFailed { lease: Lease::All { ipv6: true }, errno: 1 },
+        Event::Opened {
+            scope,
+            total: Millis(600_000),
+            asked: true,
+            impossible: "masqueraded IPv4 still needs an entry",
+        },
+        Event::StillOpen { scope: Scope::All, left: Millis(540_000) },
+        Event::NotOpened { scope: Scope::All, errno: 95 },
+        Event::Closed { scope, lasted: Millis(31_000), because: "the table is calm" },
+    ];
+    told.into_iter().chain(lifelines.map(Event::Lifeline))
+}
+
 #[test]
 fn every_event_in_words() {
     let mut out = String::new();
-    for event in verdicts().chain(decisions()).chain(outcomes()).chain(obstacles()).chain(settings()) {
+    for event in verdicts().chain(decisions()).chain(outcomes()).chain(obstacles()).chain(settings()).chain(windows()) {
         let _ = writeln!(out, "{:<6}{event}", format!("{:?}", event.level()).to_lowercase());
     }
     expected::same("events/expected", &out);

@@ -7,6 +7,9 @@ use crate::units::Millis;
 const REMEMBERED: Millis = Millis(60_000);
 /// An opening that lets strangers in is told again and again.
 const TOLD_EVERY: Millis = Millis(60_000);
+/// One that nobody wants now, or that could not be renewed, is looked at again after this: until its term is over somebody
+/// may want it.
+const RETRY: Millis = Millis(1_000);
 
 /// One cap.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -40,6 +43,8 @@ pub struct Opening {
     /// Somebody asked for it: it goes on though the table is calm.
     pub asked: bool,
     told: Millis,
+    /// It is not looked at for renewal before this.
+    again: Millis,
 }
 
 /// All that run.
@@ -126,7 +131,7 @@ impl Windows {
         let since = self.opening.map_or(now, |o| o.since);
         let until = now.after(total);
         let ends = now.after(TERM.min(total));
-        *self.opening.insert(Opening { scope, since, until, ends, asked, told: now })
+        *self.opening.insert(Opening { scope, since, until, ends, asked, told: now, again: now })
     }
 
     /// The opening that runs.
@@ -140,8 +145,11 @@ impl Windows {
         if now >= o.until || now >= o.ends {
             return Due::End;
         }
-        if (wanted || o.asked) && o.ends.since(now) <= RENEW_AT && o.ends < o.until {
-            return Due::Renew(TERM.min(o.until.since(now)));
+        if o.ends.since(now) <= RENEW_AT && o.ends < o.until && now >= o.again {
+            o.again = now.after(RETRY);
+            if wanted || o.asked {
+                return Due::Renew(TERM.min(o.until.since(now)));
+            }
         }
         if o.scope == Scope::All && now.since(o.told) >= TOLD_EVERY {
             o.told = now;
@@ -170,7 +178,8 @@ impl Windows {
     /// When [`due`](Windows::due) may have something next.
     pub fn next(&self) -> Option<Millis> {
         let opening = self.opening.map(|o| {
-            let renew = if o.ends < o.until { Millis(o.ends.0.saturating_sub(RENEW_AT.0)) } else { o.ends };
+            let due = Millis(o.ends.0.saturating_sub(RENEW_AT.0)).max(o.again);
+            let renew = if o.ends < o.until { due.min(o.ends) } else { o.ends };
             let tell = if o.scope == Scope::All { o.told.after(TOLD_EVERY) } else { o.until };
             renew.min(tell).min(o.until)
         });
