@@ -12,8 +12,8 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     #[cfg(feature = "iptables")]
-    if let Some(status) = daemon::firewall::guardian() {
-        return ExitCode::from(status);
+    if let Some(well) = daemon::firewall::guardian() {
+        return if well { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     let exit = match cli::args::parse() {
         Ok(cli::args::Parsed::Run(arguments)) => cli::run(&arguments),

@@ -238,16 +238,21 @@ pub struct Nat {
     pub source: bool,
 }
 
+#[inline(never)]
+fn behind<'a>(words: &[&'a [u8]], name: &[u8]) -> Option<&'a [u8]> {
+    words.iter().position(|w| *w == name).and_then(|at| words.get(at + 1).copied())
+}
+
 /// Reads the nat table.
 pub fn nat(text: &[u8]) -> Nat {
     let mut nat = Nat::default();
     for rule in table(text, b"*nat") {
         let words = words(rule);
-        let behind = |name: &[u8]| words.iter().position(|w| *w == name).and_then(|at| words.get(at + 1).copied());
-        let Some(target) = behind(b"-j") else { continue };
+        let Some(target) = behind(&words, b"-j") else { continue };
         nat.source |= matches!(target, b"MASQUERADE" | b"SNAT" | b"NETMAP");
         if matches!(target, b"REDIRECT" | b"DNAT" | b"NETMAP") {
-            nat.dns |= behind(b"--dport").or(behind(b"--dports")).is_none_or(|ports| has_port(ports, 53));
+            nat.dns |=
+                behind(&words, b"--dport").or(behind(&words, b"--dports")).is_none_or(|ports| has_port(ports, 53));
         }
     }
     nat

@@ -163,13 +163,11 @@ impl Firewall {
     }
 }
 
+/// `ctwarden guardian …`, which the daemon starts and the init script calls: whether all went well. `None`: it is another
+/// command.
 #[cfg(feature = "iptables")]
-/// `ctwarden guardian …`, which the daemon starts and the init script calls: its exit status. `None`: it is another command.
-pub fn guardian() -> Option<u8> {
-    let words: Vec<_> = std::env::args_os().skip(1).collect();
-    let words: Vec<_> = words.iter().filter_map(|word| word.to_str()).collect();
-    match words.as_slice() {
-        ["guardian", rest @ ..] => Some(guardian::main(rest)),
-        _ => None,
-    }
+pub fn guardian() -> Option<bool> {
+    let mut words = std::env::args_os().skip(1);
+    let what = words.next().filter(|word| word == "guardian").and_then(|_| words.next())?;
+    Some(guardian::main(what.as_encoded_bytes()))
 }

@@ -16,7 +16,7 @@
 mod lists;
 
 use super::Health;
-use super::program::{find, output, piped, run};
+use super::program::{find, output, pause, piped, run};
 use crate::daemon::kernel::tables::nft_tables;
 use crate::daemon::root::{RECENT, Root};
 use ctwarden::config::{Config, LANS};
@@ -31,19 +31,20 @@ use nix::errno::Errno;
 use nix::net::if_::if_nametoindex;
 use nix::unistd::{AccessFlags, access};
 use std::ffi::CStr;
-use std::time::Duration;
 
-const RESTORE: [&str; 2] = ["iptables-restore", "ip6tables-restore"];
-const SAVE: [&str; 2] = ["iptables-save", "ip6tables-save"];
+const RESTORE: [&CStr; 2] = [c"iptables-restore", c"ip6tables-restore"];
+const SAVE: [&CStr; 2] = [c"iptables-save", c"ip6tables-save"];
 
 /// Somebody else may be loading rules: wait for the lock, which programs before 1.6.2 did not know.
-const PATIENT: &[&CStr] = &[c"--noflush", c"--wait=5"];
-const PLAIN: &[&CStr] = &[c"--noflush"];
+const PATIENT: &CStr = c"--wait=5";
+/// `--noflush` a second time: no more than that.
+const PLAIN: &CStr = c"--noflush";
 
 /// After a vain attempt to put rules back this many looks are let pass.
 const LOOKS_BETWEEN_ATTEMPTS: u8 = 12;
 /// What somebody may have doubled, or nftables not have taken down yet.
 const REMOVALS: u8 = 5;
+const TAKEN_DOWN_MS: u8 = 100;
 
 pub struct Iptables {
     plans: [Plan; 2],
@@ -56,16 +57,18 @@ fn name(list: List, family: Family) -> lists::Name<'static> {
     ([list.name(), ""], family)
 }
 
-fn program(root: &Root, names: [&str; 2], family: Family) -> Option<crate::daemon::root::SystemPath> {
-    find(root, names.get(family as usize)?)
+fn of(names: [&'static CStr; 2], family: Family) -> &'static CStr {
+    let [v4, v6] = names;
+    if family == Family::V4 { v4 } else { v6 }
 }
 
 /// Loads a text that `fill` writes.
-fn restore(root: &Root, family: Family, arguments: &[&CStr], fill: &dyn Fn(Out<'_>)) -> Result<(), Errno> {
-    let program = program(root, RESTORE, family).ok_or(Errno::ENOENT)?;
+fn restore(root: &Root, family: Family, how: &CStr, fill: &dyn Fn(Out<'_>)) -> Result<(), Errno> {
+    let name = of(RESTORE, family);
+    let program = find(root, name).ok_or(Errno::ENOENT)?;
     let mut text = Vec::new();
     fill(&mut |part| text.extend_from_slice(part.as_bytes()));
-    run(root, &program, arguments, Some(&piped(&text)?))
+    run(root, &program, &[name, c"--noflush", how], Some(&piped(&text)?))
 }
 
 impl Iptables {
@@ -75,12 +78,9 @@ impl Iptables {
 
     /// Whether the programs are there, xt_recent works, and it is not nftables that has the firewall.
     pub fn usable(&mut self, root: &Root) -> bool {
-        if program(root, RESTORE, Family::V4).is_none() {
-            return false;
-        }
         // Reading a rule loads the module; nothing is changed.
         let probe = "*filter\n:ctwarden -\n-A ctwarden -m recent --rcheck --name ctwarden\nCOMMIT\n";
-        let read = restore(root, Family::V4, &[c"--noflush", c"--test"], &|out| out(probe));
+        let read = restore(root, Family::V4, c"--test", &|out| out(probe));
         let there = access(root.path(&[RECENT]).as_str(), AccessFlags::F_OK);
         let tables = nft_tables(root);
         read.is_ok() && there.is_ok() && (!tables.foreign || tables.iptables)
@@ -89,11 +89,12 @@ impl Iptables {
     pub fn install(&mut self, root: &Root, config: &Config) -> Result<(), Errno> {
         let nft = nft_tables(root).foreign;
         for (family, (plan, installed)) in Family::ALL.into_iter().zip(self.plans.iter_mut().zip(&mut self.installed)) {
-            let Some(save) = program(root, SAVE, family) else { continue };
-            *plan = Plan::new(family, config, &output(root, &save, &[])?, nft);
-            let load = |tables: &[Table], arguments| {
+            let save = of(SAVE, family);
+            let Some(program) = find(root, save) else { continue };
+            *plan = Plan::new(family, config, &output(root, &program, &[save])?, nft);
+            let load = |tables: &[Table], how| {
                 let there = lists::heads(root, family);
-                restore(root, family, arguments, &|out| tables.iter().for_each(|table| table.load(out, plan, there)))
+                restore(root, family, how, &|out| tables.iter().for_each(|table| table.load(out, plan, there)))
             };
             if load(&TABLES, PATIENT).is_err() {
                 // One that cannot be loaded (no raw table, no hashlimit) does not keep the others away.
@@ -172,12 +173,17 @@ impl Iptables {
     /// The longer of lifeline and `open`; of two families the shorter.
     pub fn left(&mut self, root: &Root, lease: &Lease) -> Option<Millis> {
         let all = self.lists(&self.lans(), lease);
-        let of = |lifeline| {
-            let each = all.only(lifeline).each().map(|(list, family)| self.left_in(root, list, family, lease));
-            each.min().flatten()
-        };
-        // `None` is less than any time.
-        of(true).max(of(false))
+        let mut longest = None;
+        for lifeline in [true, false] {
+            let mut shortest = None;
+            for (list, family) in all.only(lifeline).each() {
+                let left = self.left_in(root, list, family, lease);
+                shortest = Some(shortest.map_or(left, |before| left.min(before)));
+            }
+            // `None` is less than any time.
+            longest = longest.max(shortest.flatten());
+        }
+        longest
     }
 
     fn left_in(&self, root: &Root, list: List, family: Family, lease: &Lease) -> Option<Millis> {
@@ -189,30 +195,8 @@ impl Iptables {
 
     pub fn remove(&mut self, root: &Root) -> Result<(), Errno> {
         let mut done = Ok(());
-        for (family, installed) in Family::ALL.into_iter().zip(self.installed.iter_mut()) {
-            if program(root, RESTORE, family).is_none() {
-                continue;
-            }
-            for _ in 0..REMOVALS {
-                let there = lists::heads(root, family);
-                if there | *installed == 0 {
-                    break;
-                }
-                match unload(root, family, there, there | *installed) {
-                    Ok(()) => *installed = 0,
-                    Err(e) => done = Err(e),
-                }
-                // nftables takes rules down in the background: their lists go a moment later.
-                for _ in 0..50 {
-                    if lists::heads(root, family) == 0 {
-                        break;
-                    }
-                    std::thread::sleep(Duration::from_millis(2));
-                }
-            }
-            if lists::heads(root, family) == 0 && *installed == 0 {
-                done = Ok(());
-            }
+        for (family, installed) in Family::ALL.into_iter().zip(&mut self.installed) {
+            done = done.and(remove(root, family, installed));
         }
         done
     }
@@ -257,6 +241,28 @@ impl Iptables {
         }
         lists
     }
+}
+
+/// Takes out what is ours of one family, until it is gone.
+fn remove(root: &Root, family: Family, installed: &mut u8) -> Result<(), Errno> {
+    let mut done = Ok(());
+    for _ in 0..REMOVALS {
+        let there = lists::heads(root, family);
+        if there | *installed == 0 {
+            return Ok(());
+        }
+        done = unload(root, family, there, there | *installed);
+        if done.is_ok() {
+            *installed = 0;
+        }
+        // nftables takes rules down in the background: their lists go a moment later.
+        for _ in 0..TAKEN_DOWN_MS {
+            if lists::heads(root, family) != 0 {
+                pause(1);
+            }
+        }
+    }
+    done
 }
 
 /// One removal of the tables in which `ours` stand. Should it fail as a whole (somebody has taken out a part of it), line by
