@@ -166,8 +166,11 @@ impl Daemon {
         if e.lifeline == Lifeline::On {
             ports(config, &lan, config.lifeline_dns && e.firewall.dns_fits(), true, &mut leases);
             e.lifeline_ends = now.after(LIFELINE_TERM);
-            if let Err(errno) = e.firewall.grant(root, &leases, LIFELINE_TERM) {
-                e.lifeline = Lifeline::Failed { errno: errno as i32 };
+            match e.firewall.grant(root, &leases, LIFELINE_TERM) {
+                Ok(()) => {}
+                // None of its ports would be let in.
+                Err(Errno::EOPNOTSUPP) => e.lifeline = Lifeline::NotAccepted,
+                Err(errno) => e.lifeline = Lifeline::Failed { errno: errno as i32 },
             }
         }
         if e.lifeline != before {
@@ -227,10 +230,13 @@ impl Daemon {
         let Self { emergency: e, root, config, .. } = self;
         let term = TERM.min(total);
         let leases = e.without_lifeline(leases_of(scope, config), config);
-        let granted = e.firewall.grant(root, &leases, term).and_then(|()| match leases.first() {
-            Some(first) if e.firewall.left(root, first).is_none() => Err(Errno::ENOENT),
-            _ => Ok(()),
-        });
+        // With the lifeline there may be nothing left to open.
+        let granted = match leases.is_empty() {
+            true => Ok(()),
+            false => e.firewall.grant(root, &leases, term).and_then(|()| {
+                leases.iter().any(|l| e.firewall.left(root, l).is_some()).then_some(()).ok_or(Errno::ENOENT)
+            }),
+        };
         if let Err(errno) = granted {
             let _ = e.firewall.revoke(root, &leases);
             tell(Event::NotOpened { scope, errno: errno as i32 });
@@ -307,7 +313,8 @@ impl Daemon {
         let Self { emergency: e, root, config, .. } = self;
         let Some(opening) = e.windows.opening().copied() else { return };
         let leases = e.without_lifeline(leases_of(opening.scope, config), config);
-        match e.firewall.grant(root, &leases, term) {
+        let granted = if leases.is_empty() { Ok(()) } else { e.firewall.grant(root, &leases, term) };
+        match granted {
             Ok(()) => e.windows.renewed(now, term),
             // A firewall that is just being loaded anew: tried again with the next look, until the kernel's time is over.
             Err(_) => e.ready = false,
@@ -351,7 +358,7 @@ impl Daemon {
         }
         if let Some(o) = e.windows.opening().copied() {
             let leases = e.without_lifeline(leases_of(o.scope, config), config);
-            if leases.first().is_some_and(|first| e.firewall.left(root, first).is_none()) {
+            if !leases.iter().any(|l| e.firewall.left(root, l).is_some()) {
                 let _ = e.firewall.grant(root, &leases, o.ends.since(now));
             }
         }

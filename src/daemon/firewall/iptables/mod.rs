@@ -135,8 +135,18 @@ impl Iptables {
 
     pub fn grant(&mut self, root: &Root, leases: &[Lease], term: Millis) -> Result<(), Errno> {
         let lans = self.lans();
+        // A port that no rule is for here (DHCPv6 without IPv6, one that the firewall refuses) is left out, as long as
+        // something is left.
+        let covered = |lease: &Lease| !self.lists(&lans, lease).only(term > TERM).is_empty();
+        let left_out = |lease: &Lease| matches!(lease, Lease::Router { .. }) && !covered(lease);
+        if !leases.iter().any(covered) {
+            return Err(Errno::EOPNOTSUPP);
+        }
         for stamp in [false, true] {
             for lease in leases {
+                if left_out(lease) {
+                    continue;
+                }
                 let lists = self.lists(&lans, lease).only(term > TERM);
                 if lists.is_empty() {
                     return Err(Errno::EOPNOTSUPP);
