@@ -16,6 +16,7 @@ pub mod decide;
 pub mod detect;
 pub mod entry;
 pub mod event;
+pub mod firewall;
 pub mod guard;
 pub mod incident;
 #[cfg(feature = "iptables")]
