@@ -35,7 +35,9 @@ pub fn answer(answer: &Answer, json: bool) -> Exit {
             return Exit::Refused;
         }
         Answer::NoRules => {
-            complain(format_args!("no emergency rules are in place; `ctwarden status` says why"));
+            complain(format_args!(
+                "there are no emergency rules for that here: `ctwarden status` says why, or open_scope in the config is narrower"
+            ));
             return Exit::Fault;
         }
         Answer::Busy => {

@@ -300,10 +300,8 @@ impl Ladder {
                         return Some(Decision { action, reason: high });
                     }
                 }
-                Rung::Flush if saturated && before_had_its_time => {
-                    if self.flush_is_allowed(now, s) {
-                        return Some(Decision { action: Action::Flush, reason: full });
-                    }
+                Rung::Flush if saturated && before_had_its_time && self.flush_is_allowed(now, s) => {
+                    return Some(Decision { action: Action::Flush, reason: full });
                 }
                 Rung::Open if saturated && before_had_its_time && means.can_open => {
                     match self.opens.check(now, s.opens_per_hour) {

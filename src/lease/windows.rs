@@ -18,6 +18,15 @@ struct Shed {
     since: Millis,
     /// When the kernel ends it.
     ends: Millis,
+    /// Somebody asked for it: it is renewed until then.
+    asked: Option<Millis>,
+}
+
+impl Shed {
+    /// When it has to be given again; `None`: it is not.
+    fn renew_at(&self) -> Option<Millis> {
+        self.asked.filter(|until| *until > self.ends).map(|_| Millis(self.ends.0.saturating_sub(RENEW_AT.0)))
+    }
 }
 
 /// An opening that runs.
@@ -93,10 +102,23 @@ impl Windows {
             match self.sheds.iter_mut().find(|s| s.lease == *lease) {
                 Some(s) => s.ends = ends,
                 None => {
-                    let _ = self.sheds.push(Shed { lease: *lease, since: now, ends });
+                    let _ = self.sheds.push(Shed { lease: *lease, since: now, ends, asked: None });
                 }
             }
         }
+    }
+
+    /// This one was asked for, for `total` from now.
+    pub fn shed_until(&mut self, lease: &Lease, until: Millis) {
+        if let Some(s) = self.sheds.iter_mut().find(|s| s.lease == *lease) {
+            s.asked = Some(until);
+        }
+    }
+
+    /// The caps that were asked for and are to be given again now, each for so long.
+    pub fn sheds_due(&self, now: Millis) -> impl Iterator<Item = (Lease, Millis)> {
+        let due = move |s: &&Shed| s.renew_at().is_some_and(|at| now >= at);
+        self.sheds.iter().filter(due).filter_map(move |s| Some((s.lease, TERM.min(s.asked?.since(now)))))
     }
 
     /// The caps in force, with the time that each has left.
@@ -155,11 +177,13 @@ impl Windows {
 
     /// When [`due`](Windows::due) may have something next.
     pub fn next(&self) -> Option<Millis> {
-        let o = self.opening?;
-        let due = Millis(o.ends.0.saturating_sub(RENEW_AT.0)).max(o.again);
-        let renew = if o.ends < o.until { due.min(o.ends) } else { o.ends };
-        let tell = if o.scope == Scope::All { o.told.after(TOLD_EVERY) } else { o.until };
-        Some(renew.min(tell).min(o.until))
+        let opening = self.opening.map(|o| {
+            let due = Millis(o.ends.0.saturating_sub(RENEW_AT.0)).max(o.again);
+            let renew = if o.ends < o.until { due.min(o.ends) } else { o.ends };
+            let tell = if o.scope == Scope::All { o.told.after(TOLD_EVERY) } else { o.until };
+            renew.min(tell).min(o.until)
+        });
+        self.sheds.iter().filter_map(Shed::renew_at).chain(opening).min()
     }
 }
 
@@ -199,6 +223,25 @@ mod tests {
         w.shed(at(0), &to, TERM);
         assert_eq!(w.shedding(at(29)).count(), SHEDS);
         assert_eq!(w.shedding(at(30)).count(), 0);
+    }
+
+    #[test]
+    fn a_cap_that_was_asked_for_is_renewed_until_its_time_is_over() {
+        let mut w = Windows::default();
+        w.shed(at(0), &[host(1), host(2)], TERM);
+        w.shed_until(&host(1), at(100));
+        let mut renewed = 0;
+        for s in 0..200 {
+            for (lease, term) in w.sheds_due(at(s)).collect::<heapless::Vec<_, SHEDS>>() {
+                assert_eq!(lease, host(1));
+                renewed += 1;
+                w.shed(at(s), &[lease], term);
+            }
+            assert_eq!(w.shedding(at(s)).any(|(lease, _)| lease == host(1)), s < 100, "at {s} s");
+            assert_eq!(w.shedding(at(s)).any(|(lease, _)| lease == host(2)), s < 30);
+        }
+        assert!((3..=9).contains(&renewed), "{renewed}");
+        assert_eq!(w.next(), None);
     }
 
     #[test]

@@ -10,6 +10,9 @@
 mod cases;
 #[path = "../daemon/checks.rs"]
 mod checks;
+#[allow(dead_code)] // the bench uses the rest
+#[path = "../bench/ctnetlink.rs"]
+mod ctnetlink;
 mod packets;
 mod subject;
 mod world;
@@ -40,8 +43,8 @@ fn work(words: &[String]) -> Outcome<bool> {
 }
 
 fn main() -> ExitCode {
-    if let Some(status) = daemon::firewall::guardian() {
-        return ExitCode::from(status);
+    if let Some(well) = daemon::firewall::guardian() {
+        return if well { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     let words: Vec<String> = std::env::args().skip(1).collect();
     match work(&words) {
