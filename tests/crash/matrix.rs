@@ -174,7 +174,7 @@ fn one(program: &Path, case: &Case, step: u32, t: &mut Checks<'_>) -> Outcome<bo
         .collect();
     t.check(&what("and nothing wider longer than a term"), wide.is_empty(), || format!("{wide:?}"));
     // Of xt_recent the age of an entry is not told in seconds; tests/iptables sees by packets that it ends.
-    if step % WAITED_FOR == 0 && case.backend != "iptables" {
+    if step.is_multiple_of(WAITED_FOR) && case.backend != "iptables" {
         let until = Instant::now() + Duration::from_secs(TERM_S);
         while Instant::now() < until
             && self::leases(&world)?
@@ -190,7 +190,7 @@ fn one(program: &Path, case: &Case, step: u32, t: &mut Checks<'_>) -> Outcome<bo
         t.check(&what("without a restart all of it has ended"), left.is_empty(), || format!("{left:?}"));
     }
     // An owner who changes something meanwhile keeps it.
-    let changed = step % 2 == 0;
+    let changed = step.is_multiple_of(2);
     let expected = if changed {
         world.shell("echo 1 >/proc/sys/net/netfilter/nf_conntrack_tcp_loose; echo 77 >/proc/sys/net/netfilter/nf_conntrack_udp_timeout")?;
         let mut expected = before.clone();
@@ -321,7 +321,7 @@ impl Daemon<'_> {
         }
         let log = fs::File::create(self.world.scratch.join("log")).map_err(|e| e.to_string())?;
         let mut daemon = run.stderr(log).spawn().map_err(|e| e.to_string())?;
-        let mut has_died =
+        let has_died =
             |daemon: &mut Child| -> Outcome<bool> { Ok(daemon.try_wait().map_err(|e| e.to_string())?.is_some()) };
         let began = Instant::now();
         while !has_died(&mut daemon)? && !self.answers() {
