@@ -160,7 +160,7 @@ impl World {
         self.shell_on(&self.router, script)
     }
 
-    fn shell_on(&self, host: &Host, script: &str) -> Outcome<String> {
+    pub fn shell_on(&self, host: &Host, script: &str) -> Outcome<String> {
         let out = self.command(host, "sh").args(["-euc", script]).output().map_err(|e| e.to_string())?;
         if out.status.success() {
             return Ok(String::from_utf8_lossy(&out.stdout).into_owned());
