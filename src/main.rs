@@ -7,7 +7,6 @@ mod allocations;
 #[cfg(not(test))]
 mod begin;
 mod cli;
-mod crash;
 mod daemon;
 mod stdio;
 
@@ -16,6 +15,14 @@ use cli::exit::Exit;
 /// Runs the command that the words after the program's name are; `None` is one that is not UTF-8.
 #[cfg_attr(test, allow(dead_code))]
 fn run(words: &mut dyn Iterator<Item = Option<&'static str>>) -> Exit {
+    #[cfg(feature = "iptables")]
+    let words = &mut words.peekable();
+    #[cfg(feature = "iptables")]
+    if words.next_if_eq(&Some("guardian")).is_some()
+        && let Some(what) = words.next().flatten()
+    {
+        return if daemon::firewall::guardian(what) { Exit::Done } else { Exit::Fault };
+    }
     match cli::args::parse(words) {
         Ok(cli::args::Parsed::Run(arguments)) => cli::run(&arguments),
         Ok(cli::args::Parsed::Text(text)) => {

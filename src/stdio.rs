@@ -4,6 +4,12 @@
 
 use std::os::fd::BorrowedFd;
 
+/// Standard input.
+pub fn input() -> BorrowedFd<'static> {
+    // SAFETY: as for 1.
+    unsafe { BorrowedFd::borrow_raw(0) }
+}
+
 /// Standard output.
 pub fn out() -> BorrowedFd<'static> {
     // SAFETY: 1 is open for as long as the program runs. `begin` opens /dev/null in its place if it was closed at the start,

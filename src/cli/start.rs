@@ -40,7 +40,7 @@ pub fn run(place: Place, dry_run: bool, debug: bool) -> Exit {
             };
         }
     };
-    let control = match Control::open(&place.socket) {
+    let control = match Control::open(&place.socket, super::show::render) {
         Ok(control) => control,
         Err(e) => {
             complain(format_args!("{}: {}", place.socket, Why(e)));

@@ -1,6 +1,5 @@
 //! The socket that the CLI speaks to: one request a connection, one answer, bounded in number, size and time.
 
-use crate::cli::{show, text};
 use ctwarden::protocol::{Answer, Ask, LENGTH, REPLY_MOST, REQUEST_MOST, Reply, Request, frame, unframe};
 use ctwarden::units::Millis;
 use nix::errno::Errno;
@@ -23,7 +22,12 @@ const PATIENCE_ASKED: Millis = Millis(120_000);
 /// A frame on its way out or in. Not on the stack, as with the text in it.
 static FRAME: Mutex<[u8; REPLY_MOST + LENGTH]> = Mutex::new([0; REPLY_MOST + LENGTH]);
 
+/// How an answer becomes the text of a reply and the exit status of the command that asked: rendered for the asker, given
+/// to the last argument.
+pub type Render = fn(&Answer, &Ask, &mut dyn FnMut(&Reply<'_>));
+
 pub struct Control {
+    render: Render,
     /// std's for its `accept` only, which owns what it gives.
     listener: UnixListener,
     path: super::root::SystemPath,
@@ -45,7 +49,7 @@ pub struct Asker(usize);
 impl Control {
     /// Listens at `path`, mode 0600. A socket left over by a daemon that is gone is replaced; EADDRINUSE: it is answered,
     /// or is something else.
-    pub fn open(path: &str) -> Result<Self, Errno> {
+    pub fn open(path: &str, render: Render) -> Result<Self, Errno> {
         if is_socket(path) && connected(path).is_err_and(|e| e == Errno::ECONNREFUSED) {
             let _ = unlink(path);
         }
@@ -57,7 +61,7 @@ impl Control {
         listen(&listener, Backlog::MAXCONN)?;
         let mut kept = super::root::SystemPath::new();
         let _ = kept.push_str(path);
-        Ok(Self { listener: listener.into(), path: kept, peers: [const { None }; CONNECTIONS] })
+        Ok(Self { render, listener: listener.into(), path: kept, peers: [const { None }; CONNECTIONS] })
     }
 
     /// What to poll: the listener while there is a place, and every peer that has not asked yet.
@@ -126,10 +130,10 @@ impl Control {
     /// Answers and hangs up. One send: a reply is smaller than any socket buffer; a peer that does not read loses it.
     pub fn answer(&mut self, asker: Asker, answer: &Answer) {
         let Some(peer) = self.peers.get_mut(asker.0).and_then(Option::take) else { return };
-        let (json, colour) = peer.asked.map_or((false, false), |ask| (ask.json, ask.colour));
-        text::keep(colour, &|| show::answer(answer, json), &mut |exit, text| {
+        let ask = peer.asked.unwrap_or(Ask { request: Request::Status, json: false, colour: false });
+        (self.render)(answer, &ask, &mut |reply| {
             let mut frames = FRAME.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            if let Some(bytes) = frame(&Reply { exit: exit as u8, text }, &mut *frames) {
+            if let Some(bytes) = frame(reply, &mut *frames) {
                 let _ = send(peer.fd.as_raw_fd(), bytes, MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT);
             }
         });
