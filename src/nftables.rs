@@ -127,7 +127,10 @@ pub fn foreign_sets(out: &mut dyn Write, table: Table<'_>, sets: Sets) -> Result
 pub fn insert_heads(out: &mut dyn Write, chain: &Chain<'_>) -> Result {
     let Table { family, name } = chain.table;
     head_rules(family, chain.hook).try_for_each(|rule| {
-        words(out, &["insert rule ", family_name(family), " ", name, " ", chain.name, " ", rule, " comment \"ctwarden\"\n"])
+        words(
+            out,
+            &["insert rule ", family_name(family), " ", name, " ", chain.name, " ", rule, " comment \"ctwarden\"\n"],
+        )
     })
 }
 

@@ -4,9 +4,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use nix::sys::socket::{
-    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn6, recv, sendto, socket,
-};
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn6, recv, sendto, socket};
 
 use crate::world::Host;
 
@@ -81,8 +79,12 @@ impl Sniffer {
     /// Whether one came by, up to now, with a source that begins so.
     pub fn saw_source(&self, begins: IpAddr, bytes: usize) -> bool {
         self.saw(Duration::from_millis(20), |packet| match begins {
-            IpAddr::V4(a) => packet.first().is_some_and(|b| b >> 4 == 4) && packet.get(12..12 + bytes) == a.octets().get(..bytes),
-            IpAddr::V6(a) => packet.first().is_some_and(|b| b >> 4 == 6) && packet.get(8..8 + bytes) == a.octets().get(..bytes),
+            IpAddr::V4(a) => {
+                packet.first().is_some_and(|b| b >> 4 == 4) && packet.get(12..12 + bytes) == a.octets().get(..bytes)
+            }
+            IpAddr::V6(a) => {
+                packet.first().is_some_and(|b| b >> 4 == 6) && packet.get(8..8 + bytes) == a.octets().get(..bytes)
+            }
         })
     }
 }

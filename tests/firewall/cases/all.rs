@@ -35,7 +35,11 @@ pub fn case(base: Base, world: &mut World, checks: &mut Checks<'_>) -> Outcome<(
     checks.equal("a port of the router from the WAN", subject.ask("grant 30 router wan0 6 22"), "ok".into());
     let untracked = ROUTERS.iter().all(|r| reaches(&world.wan, r, 22)) && entries(world, "dport=22 ") == 0;
     checks.check("is untracked", untracked, || "not".into());
-    checks.equal("revoked", subject.ask("revoke all 4,all 6,router wan0 6 22,router br-lan 6 22,lan br-lan"), "ok".into());
+    checks.equal(
+        "revoked",
+        subject.ask("revoke all 4,all 6,router wan0 6 22,router br-lan 6 22,lan br-lan"),
+        "ok".into(),
+    );
     checks.equal("closed", open(world), [false; 4]);
     checks.check("port 22 too", !ROUTERS.iter().any(|r| reaches(&world.wan, r, 22)), || "open".into());
 
@@ -51,7 +55,11 @@ pub fn case(base: Base, world: &mut World, checks: &mut Checks<'_>) -> Outcome<(
             checks.equal("a reload closes", open(world), [false; 4]);
             checks.equal("it is noticed", subject.ask("recheck"), "Mended".into());
             let left = 6.0 - began.elapsed().as_secs_f64();
-            checks.equal("what was left is given again", subject.ask(&format!("grant {left} all 4,all 6")), "ok".into());
+            checks.equal(
+                "what was left is given again",
+                subject.ask(&format!("grant {left} all 4,all 6")),
+                "ok".into(),
+            );
         }
     }
     checks.equal("all is open", open(world), [true; 4]);

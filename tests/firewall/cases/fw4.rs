@@ -29,7 +29,8 @@ fn recorded(place: &str) -> &'static str {
 pub fn case(base: Base, world: &mut World, checks: &mut Checks<'_>) -> Outcome<()> {
     let _ = base;
     load(world, &fw4_with(recorded))?;
-    let made = include_str!("../../golden/fw4/ruleset-with-snippets.nft").replace("counter packets 0 bytes 0", "counter");
+    let made =
+        include_str!("../../golden/fw4/ruleset-with-snippets.nft").replace("counter packets 0 bytes 0", "counter");
     unchanged(checks, "we put snippets where fw4 does", world, &made)?;
     load(world, "flush ruleset")?;
 

@@ -60,6 +60,10 @@ pub fn case(base: Base, world: &mut World, checks: &mut Checks<'_>) -> Outcome<(
     checks.check("a flow that began under it goes on", echoes(&new), || "dead".into());
     checks.check("the one from before too", echoes(&old), || "dead".into());
     checks.check("tracked again", entries(world, "dport=443 ") > 1, || "not".into());
-    checks.check("a stranger's ACK is kept out again", !passes(&world.wan, &world.lan, WAN, LAN, 81, SYN | ACK), || "in".into());
+    checks.check(
+        "a stranger's ACK is kept out again",
+        !passes(&world.wan, &world.lan, WAN, LAN, 81, SYN | ACK),
+        || "in".into(),
+    );
     Ok(())
 }

@@ -45,7 +45,12 @@ pub fn case(base: Base, world: &mut World, checks: &mut Checks<'_>) -> Outcome<(
         ("a chain flushed", "nft flush chain ip late incoming", "Mended", true),
         ("a table gone", "nft delete table ip6 late", "Sound", true),
         ("a chain more", "nft add chain ip late more '{ type filter hook output priority 9; }'", "Mended", true),
-        ("a table more", "nft 'add table ip x; add chain ip x y { type filter hook forward priority 1; }'", "Mended", true),
+        (
+            "a table more",
+            "nft 'add table ip x; add chain ip x y { type filter hook forward priority 1; }'",
+            "Mended",
+            true,
+        ),
         ("our table gone", "nft delete table inet ctwarden", "Mended", false),
         ("everything gone", "nft flush ruleset", "Mended", false),
     ] {

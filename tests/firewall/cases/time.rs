@@ -48,7 +48,9 @@ pub fn case(base: Base, world: &mut World, checks: &mut Checks<'_>) -> Outcome<(
 
     // As many as there can be, then as many others before the kernel has collected what is over.
     let crowd = |net: u8| {
-        (0..64).flat_map(|n| [format!("source 10.{net}.0.{n}"), format!("dest fd77:{net}::{n} 6 80")]).collect::<Vec<_>>()
+        (0..64)
+            .flat_map(|n| [format!("source 10.{net}.0.{n}"), format!("dest fd77:{net}::{n} 6 80")])
+            .collect::<Vec<_>>()
     };
     for net in 1..4 {
         let crowd = crowd(net);

@@ -46,15 +46,8 @@ pub struct Seen {
 }
 
 impl Seen {
-    pub const NOTHING: Seen = Seen {
-        there: false,
-        sets: 0,
-        mark: None,
-        places: Vec::new(),
-        heads: [0; 2],
-        left_alone: 0,
-        iptables: false,
-    };
+    pub const NOTHING: Seen =
+        Seen { there: false, sets: 0, mark: None, places: Vec::new(), heads: [0; 2], left_alone: 0, iptables: false };
 
     /// Whether all is there: these sets, the sets and rules of all places.
     pub fn is_whole(&self, sets: Sets) -> bool {
