@@ -19,9 +19,11 @@ pub mod event;
 pub mod firewall;
 pub mod guard;
 pub mod incident;
+#[cfg(feature = "iptables")]
 pub mod iptables;
 pub mod journal;
 pub mod lease;
+pub mod nftables;
 pub mod observe;
 pub mod protocol;
 pub mod replay;

@@ -11,8 +11,9 @@ use cli::exit::Exit;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    if let Some(status) = daemon::firewall::guardian() {
-        return ExitCode::from(status);
+    #[cfg(feature = "iptables")]
+    if let Some(well) = daemon::firewall::guardian() {
+        return if well { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     let exit = match cli::args::parse() {
         Ok(cli::args::Parsed::Run(arguments)) => cli::run(&arguments),

@@ -11,6 +11,7 @@ use crate::event::Lifeline;
 use crate::incident::{Incident, KEPT};
 use crate::lease::{Backend, Lease, Scope};
 use crate::observe::census::{KINDS, PROTOCOLS};
+use crate::observe::keys::{Destination, Host, Prefix};
 use crate::observe::tally::{Basis, Tally};
 use crate::rung::{RUNGS, Rung};
 use crate::units::{Entries, Millis};
@@ -254,6 +255,24 @@ pub enum TopKey {
     State(Class),
     /// An index into the census's [`KINDS`].
     Kind(u8),
+}
+
+impl From<Host> for TopKey {
+    fn from(key: Host) -> Self {
+        TopKey::Source(key.address())
+    }
+}
+
+impl From<Prefix> for TopKey {
+    fn from(key: Prefix) -> Self {
+        TopKey::Prefix(key.address(), key.bits())
+    }
+}
+
+impl From<Destination> for TopKey {
+    fn from(key: Destination) -> Self {
+        TopKey::Destination { address: key.address(), protocol: key.protocol(), port: key.port() }
+    }
 }
 
 /// Which of the lists in an answer a row belongs to.

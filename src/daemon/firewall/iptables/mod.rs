@@ -16,39 +16,35 @@
 mod lists;
 
 use super::Health;
-use super::program::{find, output, piped, run};
-use crate::daemon::kernel::tables::{Found, nft_tables};
+use super::program::{find, output, pause, piped, run};
+use crate::daemon::kernel::tables::nft_tables;
 use crate::daemon::root::{RECENT, Root};
-use ctwarden::config::Config;
+use ctwarden::config::{Config, LANS};
 use ctwarden::entry::protocol::TCP;
 use ctwarden::iptables::Family;
 use ctwarden::iptables::plan::Plan;
-use ctwarden::iptables::recent::{List, hog, left, zeros};
-use ctwarden::iptables::rules::{FORWARD, INPUT, NEW, RAW, TABLES, Table};
+use ctwarden::iptables::recent::{List, Lists, entry, left};
+use ctwarden::iptables::rules::{Out, TABLES, Table};
 use ctwarden::lease::{Lease, Scope, TERM};
 use ctwarden::units::Millis;
-use heapless::Vec;
 use nix::errno::Errno;
 use nix::net::if_::if_nametoindex;
 use nix::unistd::{AccessFlags, access};
 use std::ffi::CStr;
-use std::net::IpAddr;
-use std::time::Duration;
 
-const RESTORE: [&str; 2] = ["iptables-restore", "ip6tables-restore"];
-const SAVE: [&str; 2] = ["iptables-save", "ip6tables-save"];
+const RESTORE: [&CStr; 2] = [c"iptables-restore", c"ip6tables-restore"];
+const SAVE: [&CStr; 2] = [c"iptables-save", c"ip6tables-save"];
 
 /// Somebody else may be loading rules: wait for the lock, which programs before 1.6.2 did not know.
-const PATIENT: &[&CStr] = &[c"--noflush", c"--wait=5"];
-const PLAIN: &[&CStr] = &[c"--noflush"];
+const PATIENT: &CStr = c"--wait=5";
+/// `--noflush` a second time: no more than that.
+const PLAIN: &CStr = c"--noflush";
 
 /// After a vain attempt to put rules back this many looks are let pass.
 const LOOKS_BETWEEN_ATTEMPTS: u8 = 12;
 /// What somebody may have doubled, or nftables not have taken down yet.
 const REMOVALS: u8 = 5;
-
-/// Entries that a lease is made of: one a family at most for each of two lists.
-type Places = Vec<(List, Family, IpAddr), 4>;
+const TAKEN_DOWN_MS: u8 = 100;
 
 pub struct Iptables {
     plans: [Plan; 2],
@@ -61,21 +57,18 @@ fn name(list: List, family: Family) -> lists::Name<'static> {
     ([list.name(), ""], family)
 }
 
-fn program(root: &Root, names: [&str; 2], family: Family) -> Option<crate::daemon::root::SystemPath> {
-    find(root, names.get(family as usize)?)
+fn of(names: [&'static CStr; 2], family: Family) -> &'static CStr {
+    let [v4, v6] = names;
+    if family == Family::V4 { v4 } else { v6 }
 }
 
 /// Loads a text that `fill` writes.
-fn restore(
-    root: &Root,
-    family: Family,
-    arguments: &[&CStr],
-    fill: &dyn Fn(&mut String) -> std::fmt::Result,
-) -> Result<(), Errno> {
-    let program = program(root, RESTORE, family).ok_or(Errno::ENOENT)?;
-    let mut text = String::new();
-    fill(&mut text).map_err(|_| Errno::EINVAL)?;
-    run(root, &program, arguments, Some(&piped(text.as_bytes())?))
+fn restore(root: &Root, family: Family, how: &CStr, fill: &dyn Fn(Out<'_>)) -> Result<(), Errno> {
+    let name = of(RESTORE, family);
+    let program = find(root, name).ok_or(Errno::ENOENT)?;
+    let mut text = Vec::new();
+    fill(&mut |part| text.extend_from_slice(part.as_bytes()));
+    run(root, &program, &[name, c"--noflush", how], Some(&piped(&text)?))
 }
 
 impl Iptables {
@@ -85,36 +78,30 @@ impl Iptables {
 
     /// Whether the programs are there, xt_recent works, and it is not nftables that has the firewall.
     pub fn usable(&mut self, root: &Root) -> bool {
-        if program(root, RESTORE, Family::V4).is_none() {
+        let tables = nft_tables(root);
+        if tables.foreign && !tables.iptables {
             return false;
         }
         // Reading a rule loads the module; nothing is changed.
-        let probe = |text: &mut String| {
-            text.push_str("*filter\n:ctwarden -\n-A ctwarden -m recent --rcheck --name ctwarden\nCOMMIT\n");
-            Ok(())
-        };
-        let read = restore(root, Family::V4, &[c"--noflush", c"--test"], &probe);
-        let there = access(root.path(&[RECENT]).as_str(), AccessFlags::F_OK);
-        let tables = nft_tables(root);
-        read.is_ok() && there.is_ok() && (!tables.foreign || tables.iptables)
+        let probe = "*filter\n:ctwarden -\n-A ctwarden -m recent --rcheck --name ctwarden\nCOMMIT\n";
+        restore(root, Family::V4, c"--test", &|out| out(probe)).is_ok()
+            && access(root.path(&[RECENT]).as_str(), AccessFlags::F_OK).is_ok()
     }
 
     pub fn install(&mut self, root: &Root, config: &Config) -> Result<(), Errno> {
-        let Found { foreign, .. } = nft_tables(root);
-        for (family, (plan, installed)) in
-            Family::ALL.into_iter().zip(self.plans.iter_mut().zip(self.installed.iter_mut()))
-        {
-            let Some(save) = program(root, SAVE, family) else { continue };
-            let saved = output(root, &save, &[])?;
-            *plan = Plan::new(family, config, &saved, foreign);
-            let load = |tables: &[Table], arguments| {
+        let nft = nft_tables(root).foreign;
+        for (family, (plan, installed)) in Family::ALL.into_iter().zip(self.plans.iter_mut().zip(&mut self.installed)) {
+            let save = of(SAVE, family);
+            let Some(program) = find(root, save) else { continue };
+            *plan = Plan::new(family, config, &output(root, &program, &[save])?, nft);
+            let load = |tables: &[Table], how| {
                 let there = lists::heads(root, family);
-                restore(root, family, arguments, &|text| tables.iter().try_for_each(|t| t.load(text, plan, there)))
+                restore(root, family, how, &|out| tables.iter().for_each(|table| table.load(out, plan, there)))
             };
             if load(&TABLES, PATIENT).is_err() {
                 // One that cannot be loaded (no raw table, no hashlimit) does not keep the others away.
-                for table in TABLES {
-                    let _ = load(&[table], PLAIN);
+                for table in TABLES.chunks(1) {
+                    let _ = load(table, PLAIN);
                 }
             }
             *installed = lists::heads(root, family);
@@ -150,19 +137,31 @@ impl Iptables {
 
     pub fn grant(&mut self, root: &Root, leases: &[Lease], term: Millis) -> Result<(), Errno> {
         let lans = self.lans();
-        let places = |lease: &Lease| self.places(&lans, lease, &|list| (list == List::Lifeline) == (term > TERM));
-        for lease in leases {
-            let places = places(lease);
-            if places.is_empty() || !places.iter().all(|(list, family, _)| lists::is_there(root, name(*list, *family)))
-            {
-                return Err(Errno::EOPNOTSUPP);
-            }
+        // A port that no rule is for here (DHCPv6 without IPv6, one that the firewall refuses) is left out, as long as
+        // something is left.
+        let covered = |lease: &Lease| !self.lists(&lans, lease).only(term > TERM).is_empty();
+        let left_out = |lease: &Lease| matches!(lease, Lease::Router { .. }) && !covered(lease);
+        if !leases.iter().any(covered) {
+            return Err(Errno::EOPNOTSUPP);
         }
-        for (done, lease) in leases.iter().enumerate() {
-            for (list, family, address) in places(lease) {
-                if let Err(e) = lists::put(root, name(list, family), true, address) {
-                    let _ = self.revoke(root, leases.get(..=done).unwrap_or(leases));
-                    return Err(e);
+        for stamp in [false, true] {
+            for lease in leases {
+                if left_out(lease) {
+                    continue;
+                }
+                let lists = self.lists(&lans, lease).only(term > TERM);
+                if lists.is_empty() {
+                    return Err(Errno::EOPNOTSUPP);
+                }
+                for (list, family) in lists.each() {
+                    let done = match stamp {
+                        // All or none: first they are all looked for.
+                        false => lists::is_there(root, name(list, family)).then_some(()).ok_or(Errno::EOPNOTSUPP),
+                        true => lists::put(root, name(list, family), true, entry(lease, family)),
+                    };
+                    if let Err(e) = done {
+                        return if stamp { self.revoke(root, leases).and(Err(e)) } else { Err(e) };
+                    }
                 }
             }
         }
@@ -173,8 +172,8 @@ impl Iptables {
     pub fn revoke(&mut self, root: &Root, leases: &[Lease]) -> Result<(), Errno> {
         let lans = self.lans();
         for lease in leases {
-            for (list, family, address) in self.places(&lans, lease, &|_| true) {
-                match lists::put(root, name(list, family), false, address) {
+            for (list, family) in self.lists(&lans, lease).each() {
+                match lists::put(root, name(list, family), false, entry(lease, family)) {
                     Ok(()) | Err(Errno::ENOENT) => {}
                     Err(e) => return Err(e),
                 }
@@ -185,125 +184,115 @@ impl Iptables {
 
     /// The longer of lifeline and `open`; of two families the shorter.
     pub fn left(&mut self, root: &Root, lease: &Lease) -> Option<Millis> {
-        let of = |list: List, family: Family, address| {
-            let installed = *self.installed.get(family as usize)?;
-            let head = TABLES.iter().flat_map(|t| t.heads).find(|h| h.bit & installed != 0)?;
-            let last = lists::seen(root, name(list, family), address)?;
-            left(list, lists::now(root, head, family)?, last, lists::jiffies_per_second())
-        };
-        let mut best = None;
-        let places = self.places(&self.lans(), lease, &|_| true);
-        for list in List::ALL {
-            let each = places.iter().filter(|(l, ..)| *l == list).map(|(l, family, address)| of(*l, *family, *address));
+        let all = self.lists(&self.lans(), lease);
+        let mut longest = None;
+        for lifeline in [true, false] {
+            let mut shortest = None;
+            for (list, family) in all.only(lifeline).each() {
+                let left = self.left_in(root, list, family, lease);
+                shortest = Some(shortest.map_or(left, |before| left.min(before)));
+            }
             // `None` is less than any time.
-            best = best.max(each.min().flatten());
+            longest = longest.max(shortest.flatten());
         }
-        best
+        longest
+    }
+
+    fn left_in(&self, root: &Root, list: List, family: Family, lease: &Lease) -> Option<Millis> {
+        let installed = *self.installed.get(family as usize)?;
+        let head = TABLES.iter().flat_map(|t| t.heads).find(|h| h.bit & installed != 0)?;
+        let last = lists::seen(root, name(list, family), entry(lease, family))?;
+        left(list, lists::now(root, head, family)?, last, lists::jiffies_per_second())
     }
 
     pub fn remove(&mut self, root: &Root) -> Result<(), Errno> {
         let mut done = Ok(());
-        for (family, installed) in Family::ALL.into_iter().zip(self.installed.iter_mut()) {
-            if program(root, RESTORE, family).is_none() {
-                continue;
-            }
-            for _ in 0..REMOVALS {
-                let there = lists::heads(root, family);
-                if there | *installed == 0 {
-                    break;
-                }
-                match unload(root, family, there, there | *installed) {
-                    Ok(()) => *installed = 0,
-                    Err(e) => done = Err(e),
-                }
-                // nftables takes rules down in the background: their lists go a moment later.
-                for _ in 0..50 {
-                    if lists::heads(root, family) == 0 {
-                        break;
-                    }
-                    std::thread::sleep(Duration::from_millis(2));
-                }
-            }
-            if lists::heads(root, family) == 0 && *installed == 0 {
-                done = Ok(());
-            }
+        for (family, installed) in Family::ALL.into_iter().zip(&mut self.installed) {
+            done = done.and(remove(root, family, installed));
         }
         done
     }
 
     /// The kernel's numbers of the LAN interfaces, in the order of the plans; 0: it is not there.
-    fn lans(&self) -> Vec<u32, { ctwarden::config::LANS }> {
+    fn lans(&self) -> heapless::Vec<u32, LANS> {
         let [plan, _] = &self.plans;
         plan.lans.iter().map(|lan| if_nametoindex(lan.interface.as_str()).unwrap_or(0)).collect()
     }
 
-    /// The entries that are a lease, of the lists that `wanted` admits. None: it cannot be given here.
-    fn places(&self, lans: &[u32], lease: &Lease, wanted: &dyn Fn(List) -> bool) -> Places {
-        let mut places = Places::new();
-        let mut add = |list, family: Family, address, needs: u8| {
-            let installed = self.installed.get(family as usize).copied().unwrap_or(0);
-            if wanted(list) && installed & needs == needs {
-                // Never full: two lists for each of two families.
-                let _ = places.push((list, family, address));
-            }
-        };
-        if let Some((list, family, address)) = hog(lease) {
-            // Hogs have one list, whatever the term.
-            let installed = self.installed.get(family as usize).copied().unwrap_or(0);
-            if installed & NEW != 0 {
-                let _ = places.push((list, family, address));
-            }
-            return places;
-        }
-        for (family, plan) in Family::ALL.into_iter().zip(&self.plans) {
-            let zeros = zeros(family);
+    /// The lists that a lease is in. None: it cannot be given here.
+    fn lists(&self, lans: &[u32], lease: &Lease) -> Lists {
+        let mut lists = Lists::default();
+        for (plan, installed) in self.plans.iter().zip(self.installed) {
+            let mut add = |list: List, holds: bool| {
+                if holds && installed & list.needs() == list.needs() {
+                    lists = lists.with(list, plan.family);
+                }
+            };
+            let ipv6 = plan.family == Family::V6;
+            let lan = |interface: u32| {
+                let at = lans.iter().position(|index| *index == interface && interface != 0);
+                at.and_then(|at| plan.lans.get(at))
+            };
             match *lease {
-                Lease::Router { interface, protocol, port } => {
-                    let lan = lans.iter().position(|index| *index == interface && interface != 0);
-                    let covers = |lifeline| {
-                        let lan = lan.and_then(|at| plan.lans.get(at));
-                        lan.is_some_and(|lan| plan.covers(&lan.interface, protocol, port, lifeline))
-                    };
-                    if covers(true) {
-                        add(List::Lifeline, family, zeros, RAW | INPUT);
+                Lease::Source(address) => add(List::Shed, address.is_ipv6() == ipv6),
+                Lease::Destination { address, .. } => add(List::Destination, address.is_ipv6() == ipv6),
+                Lease::Router { interface, protocol, port } => match lan(interface) {
+                    Some(lan) => {
+                        let covers = |lifeline| plan.covers(lan, protocol, port, lifeline);
+                        add(List::Lifeline, covers(true));
+                        add(List::Router, covers(false));
                     }
-                    if covers(false) {
-                        add(List::Router, family, zeros, RAW | INPUT);
+                    None => {
+                        let named = protocol == TCP && plan.ports.contains(&port);
+                        add(List::Ports, named && plan.scope == Scope::All);
                     }
-                    if lan.is_none() && plan.scope == Scope::All && protocol == TCP && plan.ports.contains(&port) {
-                        add(List::Ports, family, zeros, RAW);
-                    }
-                }
-                Lease::Lan { interface } if plan.routed && lans.contains(&interface) && interface != 0 => {
-                    add(List::Lan, family, zeros, RAW | FORWARD);
-                }
-                Lease::All { ipv6 } if plan.scope == Scope::All && ipv6 == (family == Family::V6) => {
-                    add(List::All, family, zeros, INPUT | FORWARD);
-                }
-                _ => {}
+                },
+                Lease::Lan { interface } => add(List::Lan, plan.routed && lan(interface).is_some()),
+                Lease::All { ipv6: wanted } => add(List::All, plan.scope == Scope::All && wanted == ipv6),
             }
         }
-        places
+        lists
     }
+}
+
+/// Takes out what is ours of one family, until it is gone.
+fn remove(root: &Root, family: Family, installed: &mut u8) -> Result<(), Errno> {
+    let mut done = Ok(());
+    for _ in 0..REMOVALS {
+        let there = lists::heads(root, family);
+        if there | *installed == 0 {
+            return Ok(());
+        }
+        done = unload(root, family, there, there | *installed);
+        if done.is_ok() {
+            *installed = 0;
+        }
+        // nftables takes rules down in the background: their lists go a moment later.
+        for _ in 0..TAKEN_DOWN_MS {
+            if lists::heads(root, family) != 0 {
+                pause(1);
+            }
+        }
+    }
+    done
 }
 
 /// One removal of the tables in which `ours` stand. Should it fail as a whole (somebody has taken out a part of it), line by
 /// line, so that what can go goes.
 fn unload(root: &Root, family: Family, there: u8, ours: u8) -> Result<(), Errno> {
     let tables = || TABLES.iter().filter(move |t| t.heads.iter().any(|h| h.bit & ours != 0));
-    let whole = |text: &mut String| tables().try_for_each(|t| t.unload(text, family, there));
+    let whole = |out: Out<'_>| tables().for_each(|table| table.unload(out, family, there));
     if restore(root, family, PATIENT, &whole).is_ok() || restore(root, family, PLAIN, &whole).is_ok() {
         return Ok(());
     }
     for table in tables() {
         let mut text = String::new();
-        table.unload(&mut text, family, ours).map_err(|_| Errno::EINVAL)?;
-        let begin = text.lines().next().unwrap_or_default();
-        for line in text.lines().skip(1).filter(|l| *l != "COMMIT") {
-            let _ = restore(root, family, PLAIN, &|one| {
-                [begin, "\n", line, "\nCOMMIT\n"].iter().for_each(|part| one.push_str(part));
-                Ok(())
-            });
+        table.unload(&mut |part| text.push_str(part), family, ours);
+        let mut lines = text.lines();
+        let begin = lines.next().unwrap_or_default();
+        for line in lines.filter(|line| *line != "COMMIT") {
+            let one = [begin, "\n", line, "\nCOMMIT\n"];
+            let _ = restore(root, family, PLAIN, &|out| one.iter().for_each(|part| out(part)));
         }
     }
     Err(Errno::ECANCELED)
