@@ -53,6 +53,11 @@ const TARGETS: &[(&str, Verdict)] = &[
 const PASSING: &str = "LOG NFLOG ULOG MARK CONNMARK SET TCPMSS DSCP TOS CLASSIFY TTL HL CT NOTRACK TRACE CHECKSUM ECN \
     CONNSECMARK SECMARK AUDIT TEE RATEEST LED IDLETIMER ACCOUNT TCPOPTSTRIP";
 
+/// Whether iptables has a table of that name.
+pub(super) fn is_table(name: &[u8]) -> bool {
+    TABLES.iter().any(|(known, _)| known.as_bytes() == name)
+}
+
 impl Check<'_> {
     pub(super) fn iptables(&mut self, line: &[u8], whole: bool) {
         let mut words = Words(line);

@@ -112,6 +112,10 @@ impl Question<'_> {
 
     /// Flows for which a value fits: one, or several with commas.
     pub(super) fn hit(&self, kind: Kind, value: &[u8]) -> Hit {
+        // Of several types xt_addrtype means one for IPv4 and all for IPv6, where every address is UNICAST too.
+        if kind == Kind::Local && (value == b"UNICAST" || value.contains(&b',')) {
+            return Hit::UNKNOWN;
+        }
         value.split(|b| *b == b',').fold(Hit::NONE, |hit, value| hit.or(self.one(kind, value)))
     }
 

@@ -157,13 +157,23 @@ struct Match {
     limit: Limit,
     /// It names a port.
     port: bool,
+    /// It has a statement that is no verdict.
+    acts: bool,
     /// Something was not understood: what comes after it may belong to that and narrows nothing.
     vague: bool,
 }
 
 impl Match {
     const fn new(flows: Mask) -> Self {
-        Self { hit: Hit::exact(flows), packets: Hit::ALL, state: None, limit: Limit::None, port: false, vague: false }
+        Self {
+            hit: Hit::exact(flows),
+            packets: Hit::ALL,
+            state: None,
+            limit: Limit::None,
+            port: false,
+            acts: false,
+            vague: false,
+        }
     }
 
     fn narrow(&mut self, kind: Kind, hit: Hit) {
@@ -196,6 +206,8 @@ pub struct Check<'a> {
     /// The table that is open, by hash, and the flows of its family.
     table: u32,
     flows: Mask,
+    /// It is one that iptables-nft may have made.
+    xtables: bool,
     /// The chain that is open.
     chain: Option<u8>,
     /// Which of iptables' tables is open.
@@ -214,6 +226,7 @@ impl<'a> Check<'a> {
             depth: 0,
             table: 0,
             flows: 0,
+            xtables: false,
             chain: None,
             hooks: iptables::NO_HOOKS,
             fault: None,

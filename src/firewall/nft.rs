@@ -10,7 +10,9 @@ use crate::entry::protocol;
 #[derive(Clone, Copy, PartialEq)]
 enum Is {
     Verdict(Verdict),
-    /// It changes nothing here, and takes so many words with it.
+    /// It does something that changes nothing here.
+    Statement,
+    /// It takes so many words with it.
     Passing(u8),
     Counter,
     Limit,
@@ -56,8 +58,8 @@ const WORDS: &[(&str, Is)] = &[
     ("comment", Is::Comment),
     ("counter", Is::Counter),
     ("limit", Is::Limit),
-    ("log", Is::Passing(0)),
-    ("notrack", Is::Passing(0)),
+    ("log", Is::Statement),
+    ("notrack", Is::Statement),
     ("prefix", Is::Passing(1)),
     ("level", Is::Passing(1)),
     ("group", Is::Passing(1)),
@@ -134,7 +136,9 @@ impl Check<'_> {
                     // Of the bridge, of ARP and of single devices: they have no part in this.
                     _ => 0,
                 };
-                self.table = hash(hash(u32::from(self.place.text), family), words.text());
+                let name = words.text();
+                self.table = hash(hash(u32::from(self.place.text), family), name);
+                self.xtables = family != b"inet" && super::iptables::is_table(name);
                 self.depth = 1;
             }
             1 if opens => {
@@ -196,6 +200,7 @@ impl Check<'_> {
                     return self.rule(self.chain, rule, verdict, target);
                 }
                 Some(Is::Comment) => return,
+                Some(Is::Statement) => rule.acts = true,
                 Some(Is::Passing(more)) => skip(&mut words, more),
                 Some(Is::Counter) => {
                     if words.eat("packets") {
@@ -227,6 +232,11 @@ impl Check<'_> {
                             }
                             _ => kind = Kind::Opaque,
                         }
+                    }
+                    // What iptables-nft has as xt_addrtype is shown in words that mean something else.
+                    let mut ahead = words;
+                    if self.xtables && !ahead.eat("local") {
+                        kind = Kind::Opaque;
                     }
                     if self.value(&mut words, kind, &mut rule) {
                         return;
@@ -267,13 +277,18 @@ impl Check<'_> {
                 }
             }
         }
-        // Without a verdict the next rule is looked at.
+        // Without a verdict the next rule is looked at. But not all that iptables-nft has put there is shown: nft 1.0.6 leaves
+        // out REDIRECT and DNAT of ip6tables without a trace.
+        if self.xtables && !rule.acts {
+            self.rule(self.chain, rule, Verdict::Unknown, 0);
+        }
     }
 
     /// What a key is compared with, or what it decides. `true`: the rule ends here.
     fn value(&mut self, words: &mut Words<'_>, kind: Kind, rule: &mut Match) -> bool {
         if words.eat("set") {
             // It is given a value; nothing is compared.
+            rule.acts = true;
             skip(words, 1);
             return false;
         }

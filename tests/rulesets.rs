@@ -335,6 +335,9 @@ fn iptables_rules_by_themselves() {
             "-A INPUT -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m limit --limit 1/sec -j RETURN\n-A INPUT -j x",
             "",
         ),
+        ("DROP", "-A INPUT -m addrtype --dst-type LOCAL,MULTICAST -j ACCEPT", ""),
+        ("ACCEPT", "-A INPUT -m addrtype --dst-type UNICAST -j DROP", ""),
+        ("ACCEPT", "-A INPUT -m addrtype --dst-type BROADCAST -j DROP", "22 80 443 tcp53 udp53"),
         ("DROP", "-A INPUT -m addrtype --dst-type LOCAL -j ACCEPT", "22 80 443 tcp53 udp53"),
         ("ACCEPT", "-A INPUT -m recent --rcheck --seconds 30 --name ssh --mask 255.255.255.255 --rsource -j DROP", ""),
         (
