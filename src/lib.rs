@@ -23,6 +23,7 @@ pub mod incident;
 pub mod iptables;
 pub mod journal;
 pub mod lease;
+pub mod nftables;
 pub mod observe;
 pub mod protocol;
 pub mod replay;

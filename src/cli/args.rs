@@ -19,6 +19,8 @@ ctwarden keeps the connection tracking table from shutting the network down.
   ctwarden trim [--source ADDR] [--only unreplied|closing|idle]
                             evicts down to the low mark, or what is named
   ctwarden flush            empties the table; what is protected stays
+  ctwarden shed ADDR [--for SECONDS]
+                            slows down new connections of a host
   ctwarden open [--scope router|lan|all] [--for SECONDS]
                             lets in, by a lease that the kernel ends by itself
   ctwarden close            ends that, and all caps
@@ -42,6 +44,7 @@ pub enum Verb {
     Top { by: By, rows: u8, exact: bool },
     Trim { source: Option<IpAddr>, only: Option<Only> },
     Flush,
+    Shed { source: Option<IpAddr>, seconds: Option<u32> },
     Open { scope: Option<Scope>, seconds: Option<u32> },
     Close,
     Drill,
@@ -155,14 +158,17 @@ const OPTIONS: &[Known] = &[
     option("--by", "top", "source, prefix, destination or state", part!(Top, by, By::from_name)),
     option("--only", "trim", "unreplied, closing or idle", part!(Trim, only, |w| Only::from_name(w).map(Some))),
     option("--scope", "open", "router, lan or all", part!(Open, scope, |w| Scope::from_name(w).map(Some))),
-    option(
-        "--for",
-        "open",
-        "a number of seconds from 1 to 86400",
-        part!(Open, seconds, |w| w.parse().ok().filter(|s| (1..=86_400).contains(s)).map(Some)),
-    ),
+    option("", "shed", "an IPv4 or IPv6 address", part!(Shed, source, |w| w.parse::<IpAddr>().ok().map(Some))),
+    option("--for", "shed", SECONDS, part!(Shed, seconds, |w| a_time(w).map(Some))),
+    option("--for", "open", SECONDS, part!(Open, seconds, |w| a_time(w).map(Some))),
     option("--source", "trim", "an IPv4 or IPv6 address", part!(Trim, source, |w| w.parse::<IpAddr>().ok().map(Some))),
 ];
+
+const SECONDS: &str = "a number of seconds from 1 to 86400";
+
+fn a_time(word: &str) -> Option<u32> {
+    word.parse().ok().filter(|s| (1..=86_400).contains(s))
+}
 
 /// The verbs as they are before their options.
 fn verb(name: &str) -> Option<Verb> {
@@ -174,6 +180,7 @@ fn verb(name: &str) -> Option<Verb> {
         "top" => Verb::Top { by: By::Source, rows: 10, exact: false },
         "trim" => Verb::Trim { source: None, only: None },
         "flush" => Verb::Flush,
+        "shed" => Verb::Shed { source: None, seconds: None },
         "open" => Verb::Open { scope: None, seconds: None },
         "close" => Verb::Close,
         "drill" => Verb::Drill,
@@ -232,6 +239,9 @@ pub fn parse() -> Result<Parsed, Fault> {
         if (found.set)(&mut arguments, &value).is_none() {
             return Err(Fault { argument: format!("{} '{value}': wants {}", found.name, found.value), what: "" });
         }
+    }
+    if matches!(arguments.verb, Verb::Shed { source: None, .. }) {
+        return Err(fault("shed", "whom?"));
     }
     if matches!(&arguments.verb, Verb::Replay { file } if file.is_empty()) {
         return Err(fault("replay", "which file?"));

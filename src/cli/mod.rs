@@ -17,9 +17,15 @@ mod verbs;
 
 use crate::daemon::root::{Root, STATE_DIR, SystemPath};
 use args::{Arguments, Verb};
+use ctwarden::entry::holder_of;
+use ctwarden::lease::Lease;
 use ctwarden::protocol::Request;
 use exit::Exit;
 use std::fmt::Write as _;
+use std::net::{IpAddr, Ipv4Addr};
+
+/// `shed` without `--for`.
+const SHED_SECONDS: u32 = 300;
 
 /// Carries a command out.
 pub fn run(arguments: &Arguments) -> Exit {
@@ -39,6 +45,11 @@ pub fn run(arguments: &Arguments) -> Exit {
         Verb::Top { by, rows, exact } => verbs::top(&place, *by, *rows, *exact, json),
         Verb::Trim { source, only } => verbs::trim(&place, *source, *only, json),
         Verb::Flush => verbs::flush(&place, json),
+        Verb::Shed { source, seconds } => {
+            let lease = Lease::Source(holder_of((*source).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))));
+            let request = Request::Shed { lease, seconds: seconds.unwrap_or(SHED_SECONDS) };
+            verbs::only_asked(&place, request, "it gives the lease and renews it", json)
+        }
         Verb::Open { scope, seconds } => {
             let request = Request::Open { scope: *scope, seconds: *seconds };
             verbs::only_asked(&place, request, "it renews what is open, and closes it", json)

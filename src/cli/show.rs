@@ -130,9 +130,9 @@ pub fn windows(w: &Windows, json: bool) {
     if json {
         return show_json::windows(w);
     }
-    match w.open {
-        Some(_) => window_rows(w),
-        None => print(format_args!("closed")),
+    match (w.open, w.shedding) {
+        (None, 0) => print(format_args!("closed")),
+        _ => window_rows(w),
     }
 }
 

@@ -217,7 +217,7 @@ impl Check<'_> {
                 }
                 Some(Is::Fib) => {
                     let mut kind = if words.eat("daddr") { Kind::Local } else { Kind::Opaque };
-                    while let Some(key) = words.next() {
+                    for key in words.by_ref() {
                         match key.text {
                             b"type" => break,
                             b"." | b"iif" => {}

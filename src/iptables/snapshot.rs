@@ -4,14 +4,16 @@
 //!
 //! | stands there | what is done |
 //! |---|---|
-//! | nothing, as we left it | the snapshot is restored |
+//! | what we left | the snapshot is restored |
 //! | some rules more (a ban, a chain of a container) | the snapshot is restored behind them: left alone, all would stay open |
 //! | a firewall again: each chain has the snapshot's policy and ends as it ended | left alone: somebody has loaded it anew |
 
 use super::saved::{policy, table, words};
 
-/// An empty filter table that accepts. `nat` is a table of its own and stays.
-pub const OPEN: &str = "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\nCOMMIT\n";
+/// Accepts everything, loaded with `--noflush`. Only the kernel's own chains are emptied: fw3 keeps the owner's rules in
+/// chains that its reload leaves alone, and they would be lost with it (seen with OpenWrt 18.06). `nat` is another table.
+pub const OPEN: &str = "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n\
+    -F INPUT\n-F FORWARD\n-F OUTPUT\nCOMMIT\n";
 
 const CHAINS: [&[u8]; 3] = [b"INPUT", b"FORWARD", b"OUTPUT"];
 
@@ -26,6 +28,11 @@ pub enum Standing {
     Another,
 }
 
+/// Whether there is nothing to open.
+pub fn is_open(text: &[u8]) -> bool {
+    CHAINS.iter().all(|c| policy(text, c).is_none_or(|p| p == b"ACCEPT") && last(text, c).is_none())
+}
+
 /// Compares what stands in the filter table with what was set aside.
 pub fn standing(now: &[u8], snapshot: &[u8]) -> Standing {
     let mut standing = Standing::Another;
@@ -36,8 +43,9 @@ pub fn standing(now: &[u8], snapshot: &[u8]) -> Standing {
             standing = Standing::Open;
         }
     }
-    let touched = || last(now, b"").is_some() || CHAINS.iter().any(|c| policy(now, c) != Some(b"ACCEPT"));
-    if standing == Standing::Open && touched() { Standing::Added } else { standing }
+    let added = |line: &[u8]| line.starts_with(b"-A") && !has_line(snapshot, line);
+    let touched = table(now, b"*filter").any(added) || CHAINS.iter().any(|c| policy(now, c) != Some(b"ACCEPT"));
+    if standing == Standing::Open && touched { Standing::Added } else { standing }
 }
 
 /// The text to restore: the snapshot, and before its rules those that were added. A policy that somebody has tightened
@@ -96,12 +104,12 @@ fn has_line(text: &[u8], line: &[u8]) -> bool {
     table(text, b"*filter").any(|l| l == line)
 }
 
-/// The last rule of a chain: what closes it, where its policy does not. Of no chain: of all.
+/// The last rule of a chain: what closes it, where its policy does not.
 fn last<'a>(text: &'a [u8], chain: &[u8]) -> Option<&'a [u8]> {
     let mut last = None;
     for line in table(text, b"*filter") {
         let words = words(line);
-        if words.first() == Some(&&b"-A"[..]) && (chain.is_empty() || words.get(1) == Some(&chain)) {
+        if words.first() == Some(&&b"-A"[..]) && words.get(1) == Some(&chain) {
             last = Some(line);
         }
     }
@@ -116,6 +124,14 @@ mod tests {
 
     const FW3: &str = include_str!("../../tests/golden/fw3/iptables-save.txt");
 
+    /// What stands there after [`OPEN`].
+    fn opened() -> String {
+        let kept =
+            |l: &&str| CHAINS.iter().all(|c| !l.starts_with(&format!("-A {} ", std::str::from_utf8(c).unwrap())));
+        let text: Vec<&str> = FW3.lines().filter(kept).collect();
+        text.join("\n").replace(":FORWARD DROP", ":FORWARD ACCEPT")
+    }
+
     fn restored(now: &str) -> String {
         let mut text = Vec::new();
         merged(now.as_bytes(), FW3.as_bytes(), &mut |piece| text.extend_from_slice(piece));
@@ -128,25 +144,28 @@ mod tests {
 
     #[test]
     fn who_was_at_it_is_told_by_what_stands_there() {
-        assert_eq!(stands(OPEN), Standing::Open);
+        assert_eq!(stands(&opened()), Standing::Open);
         assert_eq!(stands(FW3), Standing::Another, "reloaded");
         assert_eq!(
             stands(&FW3.replace("-A reject -p tcp", "-A reject -p udp")),
             Standing::Another,
             "reloaded and edited"
         );
-        assert_eq!(stands(&OPEN.replace("COMMIT", "-A INPUT -s 10.9.9.9/32 -j DROP\nCOMMIT")), Standing::Added);
-        let half = OPEN.replace(":INPUT ACCEPT", ":INPUT DROP");
+        assert_eq!(stands(&opened().replace("COMMIT", "-A INPUT -s 10.9.9.9/32 -j DROP\nCOMMIT")), Standing::Added);
+        let half = opened().replace(":INPUT ACCEPT", ":INPUT DROP");
         assert_eq!(stands(&half), Standing::Added, "forwarding is still open");
+        let user = opened().replace("COMMIT", "-A input_rule -s 10.9.9.9/32 -j DROP\nCOMMIT");
+        assert_eq!(stands(&user), Standing::Added, "a ban in a chain of the owner's");
+        assert!(is_open(opened().as_bytes()) && is_open(b"") && !is_open(FW3.as_bytes()) && !is_open(half.as_bytes()));
         assert_eq!(stands(""), Standing::Added, "the table is gone");
     }
 
     #[test]
     fn what_was_added_comes_first_and_nothing_twice() {
-        assert!(same(restored(OPEN).as_bytes(), FW3.as_bytes()));
+        assert!(same(restored(&opened()).as_bytes(), FW3.as_bytes()));
         let ban = "-A INPUT -s 10.9.9.9/32 -j DROP";
         let old = "-A OUTPUT -o lo -m comment --comment \"!fw3\" -j ACCEPT";
-        let now = OPEN
+        let now = opened()
             .replace("COMMIT", &format!(":jail - [0:0]\n{ban}\n{old}\nCOMMIT"))
             .replace("INPUT ACCEPT", "INPUT DROP");
         let text = restored(&now);
@@ -161,7 +180,7 @@ mod tests {
     #[test]
     fn counters_and_comments_make_no_difference() {
         let other = FW3.replace("[0:0]", "[7:420]").replace("# Generated", "# Made");
-        assert!(same(other.as_bytes(), FW3.as_bytes()) && !same(OPEN.as_bytes(), FW3.as_bytes()));
+        assert!(same(other.as_bytes(), FW3.as_bytes()) && !same(opened().as_bytes(), FW3.as_bytes()));
         assert!(is_whole(FW3.as_bytes()) && !is_whole(b"") && !is_whole(&FW3.as_bytes()[..900]));
         assert!(!is_whole(format!("{FW3}# Table `filter' is incompatible, use 'nft' tool.\n").as_bytes()));
     }

@@ -8,6 +8,7 @@
 //! ```
 
 mod cases;
+#[allow(dead_code)] // the daemon's tests use the rest
 #[path = "../daemon/checks.rs"]
 mod checks;
 #[allow(dead_code)] // the bench uses the rest

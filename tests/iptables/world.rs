@@ -160,7 +160,7 @@ impl World {
         self.shell_on(&self.router, script)
     }
 
-    fn shell_on(&self, host: &Host, script: &str) -> Outcome<String> {
+    pub fn shell_on(&self, host: &Host, script: &str) -> Outcome<String> {
         let out = self.command(host, "sh").args(["-euc", script]).output().map_err(|e| e.to_string())?;
         if out.status.success() {
             return Ok(String::from_utf8_lossy(&out.stdout).into_owned());
@@ -263,10 +263,6 @@ impl Subject {
     /// Seconds left of a lease; -1: none.
     pub fn left(&mut self, lease: &str) -> f64 {
         self.ask(&format!("left {lease}")).parse().unwrap_or(-2.0)
-    }
-
-    pub fn pid(&self) -> u32 {
-        self.child.id()
     }
 
     /// As the kernel does when memory is short.

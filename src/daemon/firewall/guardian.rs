@@ -14,7 +14,7 @@ use crate::daemon::root::{FIREWALL_SCRIPT, Root, STATE_DIR, SystemPath};
 use crate::daemon::signals::Signals;
 use crate::daemon::statefile::make_folders;
 use crate::stdio;
-use ctwarden::iptables::snapshot::{OPEN, Standing, is_whole, merged, same, standing};
+use ctwarden::iptables::snapshot::{OPEN, Standing, is_open, is_whole, merged, same, standing};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag, open};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -174,26 +174,26 @@ impl Filter {
         output(root, &find(root, self.save).ok_or(Errno::ENOENT)?, &[self.save, c"-t", c"filter"])
     }
 
-    fn restore(&self, root: &Root, from: &OwnedFd) -> Result<(), Errno> {
-        run(root, &find(root, self.restore).ok_or(Errno::ENOENT)?, &[self.restore], Some(from))
+    /// `rest`: what the text does not name stays.
+    fn restore(&self, root: &Root, from: &OwnedFd, rest: bool) -> Result<(), Errno> {
+        let words = [self.restore, c"--noflush"];
+        let program = find(root, self.restore).ok_or(Errno::ENOENT)?;
+        run(root, &program, words.get(..1 + usize::from(rest)).unwrap_or(&words), Some(from))
     }
 
     fn open_up(&self, root: &Root) -> Result<(), Errno> {
         let text = self.saved(root)?;
-        if text.is_empty() {
-            // No table: nothing is closed.
+        if is_open(&text) {
             return Ok(());
         }
         if !is_whole(&text) {
             return Err(Errno::EOPNOTSUPP);
         }
         keep(root, self.file, &text)?;
-        self.restore(root, &piped(OPEN.as_bytes())?)?;
+        self.restore(root, &piped(OPEN.as_bytes())?, true)?;
         // Somebody was faster, or it had no effect: that is not ours to hold.
-        if standing(&self.saved(root)?, &text) == Standing::Another && !same(&text, OPEN.as_bytes()) {
-            return Err(Errno::EAGAIN);
-        }
-        Ok(())
+        let opened = standing(&self.saved(root)?, &text) != Standing::Another;
+        opened.then_some(()).ok_or(Errno::EAGAIN)
     }
 
     fn close(&self, root: &Root) -> Result<(), Errno> {
@@ -211,12 +211,12 @@ impl Filter {
                 let mut whole = Vec::new();
                 merged(&now, &text, &mut |piece| whole.extend_from_slice(piece));
                 keep(root, RESTORING, &whole)?;
-                self.restore(root, &open_kept(root, RESTORING)?)?;
+                self.restore(root, &open_kept(root, RESTORING)?, false)?;
                 forget(root, RESTORING)?;
                 say(name, ": put back behind rules that were added meanwhile");
             }
             Standing::Open => {
-                self.restore(root, &open_kept(root, self.file)?)?;
+                self.restore(root, &open_kept(root, self.file)?, false)?;
                 if !same(&self.saved(root)?, &text) {
                     return Err(Errno::EIO);
                 }

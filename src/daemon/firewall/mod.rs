@@ -2,7 +2,7 @@
 //! then one message from a fixed buffer, and the kernel ends it by itself.
 //!
 //! ```text
-//! nft.rs       sets and rules in `inet fw4`, loaded by fw4 itself; else in a table of our own, with head rules in foreign
+//! nft/         sets and rules in `inet fw4`, loaded by fw4 itself; else in a table of our own, with head rules in foreign
 //!              base chains, put there by nft(8) once
 //! iptables/    chains of our own behind `-m recent`; a lease is a line in /proc/net/xt_recent
 //! aside.rs     iptables without xt_recent: rules set aside; or the firewall's init script, stopped
@@ -79,8 +79,8 @@ impl Firewall {
     pub const fn new() -> Self {
         Self {
             backend: Backend::None,
-            fw4: Nft::new("fw4"),
-            nft: Nft::new("ctwarden"),
+            fw4: Nft::fw4(),
+            nft: Nft::own(),
             #[cfg(feature = "iptables")]
             iptables: Iptables::new(),
             #[cfg(feature = "iptables")]

@@ -147,6 +147,22 @@ pub fn snapshot(world: &mut World, checks: &mut Checks<'_>) -> Outcome<()> {
     subject.ask("recheck");
     checks.equal("remove", subject.ask("remove"), "ok".into());
     checks.equal("changes nothing", both(world)? == reloaded, true);
+
+    // The owner's rules are in a chain that a reload leaves alone.
+    world.shell("iptables -A input_rule -s 192.0.2.66 -j DROP")?;
+    checks.equal("once more", begun(&mut subject, &grant), true);
+    checks.equal("a user's chain is kept", world.shell("iptables -S input_rule")?.contains("-s 192.0.2.66"), true);
+    world.shell("iptables -A input_rule -s 192.0.2.67 -j DROP")?;
+    checks.equal("closed", subject.ask("revoke all 4,all 6"), "ok".into());
+    let rules = world.shell("iptables -S input_rule")?;
+    checks.equal("what was added to it too, nothing twice", rules.matches("192.0.2.6").count(), 2);
+
+    // A family without a firewall.
+    world.shell("ip6tables -F; ip6tables -X; ip6tables -P FORWARD ACCEPT")?;
+    let bare = both(world)?;
+    checks.equal("an open family is no obstacle", begun(&mut subject, &grant), true);
+    checks.equal("closed", subject.ask("revoke all 4,all 6"), "ok".into());
+    checks.equal("and left alone", both(world)? == bare, true);
     checks.equal("no guardian is left", guardians(world).len(), 0);
     Ok(())
 }

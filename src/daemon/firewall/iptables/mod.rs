@@ -78,12 +78,14 @@ impl Iptables {
 
     /// Whether the programs are there, xt_recent works, and it is not nftables that has the firewall.
     pub fn usable(&mut self, root: &Root) -> bool {
+        let tables = nft_tables(root);
+        if tables.foreign && !tables.iptables {
+            return false;
+        }
         // Reading a rule loads the module; nothing is changed.
         let probe = "*filter\n:ctwarden -\n-A ctwarden -m recent --rcheck --name ctwarden\nCOMMIT\n";
-        let read = restore(root, Family::V4, c"--test", &|out| out(probe));
-        let there = access(root.path(&[RECENT]).as_str(), AccessFlags::F_OK);
-        let tables = nft_tables(root);
-        read.is_ok() && there.is_ok() && (!tables.foreign || tables.iptables)
+        restore(root, Family::V4, c"--test", &|out| out(probe)).is_ok()
+            && access(root.path(&[RECENT]).as_str(), AccessFlags::F_OK).is_ok()
     }
 
     pub fn install(&mut self, root: &Root, config: &Config) -> Result<(), Errno> {
