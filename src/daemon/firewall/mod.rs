@@ -166,11 +166,8 @@ impl Firewall {
     }
 }
 
-/// `ctwarden guardian …`, which the daemon starts and the init script calls: whether all went well. `None`: it is another
-/// command.
+/// `ctwarden guardian …`, which the daemon starts and the init script calls: whether all went well.
 #[cfg(feature = "iptables")]
-pub fn guardian() -> Option<bool> {
-    let mut words = std::env::args_os().skip(1);
-    let what = words.next().filter(|word| word == "guardian").and_then(|_| words.next())?;
-    Some(guardian::main(what.as_encoded_bytes()))
+pub fn guardian(what: &str) -> bool {
+    guardian::main(what.as_bytes())
 }
