@@ -160,23 +160,26 @@ fn hogs_by_weight_and_a_spoofed_flood_by_its_target() {
         entries.extend((0..many).map(|n| (ip(from), IpAddr::from([9, 9, 9, (n % 250) as u8]), 443, true)));
     }
     let c = census(&entries);
-    let chosen = choose(&c, &pressure(Some(100)), &[], &spared);
+    let chosen = choose(&c, &pressure(Some(100)), &|_| true, &[], &spared);
     assert_eq!((chosen.leases.as_slice(), chosen.left_out), (&[source("192.168.1.10"), source("192.168.1.11")][..], 0));
-    assert_eq!(choose(&c, &pressure(None), &[], &spared), Choice::default(), "nobody is above a level");
+    assert_eq!(choose(&c, &pressure(None), &|_| true, &[], &spared), Choice::default(), "nobody is above a level");
     let calm = Pressure { count: Entries(600), ..pressure(Some(100)) };
-    assert_eq!(choose(&c, &calm, &[], &spared), Choice::default());
+    assert_eq!(choose(&c, &calm, &|_| true, &[], &spared), Choice::default());
 
     // Strangers, each with one flow to the same place: half-open ones are a flood, established ones are customers.
     let strangers = |assured| {
         let flood = (0..500u16).map(move |n| (IpAddr::from([100, 0, (n >> 8) as u8, n as u8]), target, 80, assured));
         flood.chain(entries[700..].iter().copied()).collect::<Vec<_>>()
     };
-    let chosen = choose(&census(&strangers(false)), &pressure(None), &[], &spared);
+    let chosen = choose(&census(&strangers(false)), &pressure(None), &|_| true, &[], &spared);
     assert_eq!(chosen.leases.as_slice(), [to("203.0.113.80", 6, 80)]);
-    assert_eq!(choose(&census(&strangers(true)), &pressure(None), &[], &spared), Choice::default());
+    assert_eq!(choose(&census(&strangers(true)), &pressure(None), &|_| true, &[], &spared), Choice::default());
     // A hog beside the flood has a name: it is capped, and the place is not.
     let both: Vec<_> = strangers(false).into_iter().chain(entries[..300].iter().copied()).collect();
-    assert_eq!(choose(&census(&both), &pressure(Some(100)), &[], &spared).leases.as_slice(), [source("192.168.1.10")]);
+    assert_eq!(
+        choose(&census(&both), &pressure(Some(100)), &|_| true, &[], &spared).leases.as_slice(),
+        [source("192.168.1.10")]
+    );
 }
 
 #[test]
@@ -187,13 +190,13 @@ fn more_hogs_than_there_is_room_for() {
         .flat_map(|n| (0..100 + u16::from(n)).map(move |_| (IpAddr::from([10, 0, 0, n]), ip("9.9.9.9"), 443, true)))
         .collect();
     let c = census(&entries);
-    let chosen = choose(&c, &pressure(Some(64)), &[], &spared);
+    let chosen = choose(&c, &pressure(Some(64)), &|_| true, &[], &spared);
     assert_eq!((chosen.leases.len(), chosen.left_out), (SHEDS, 36));
     assert_eq!(chosen.leases.first(), Some(&source("10.0.0.99")));
     // Those that are capped go on; for others the room is what those and strangers leave.
     let running: Vec<_> =
         (50..100u8).map(|n| Lease::Source(IpAddr::from([10, 0, 0, n]))).chain([source("10.9.9.9")]).collect();
-    let chosen = choose(&c, &pressure(Some(64)), &running, &spared);
+    let chosen = choose(&c, &pressure(Some(64)), &|_| true, &running, &spared);
     assert_eq!((chosen.leases.len(), chosen.left_out), (63, 37));
 }
 
@@ -206,7 +209,7 @@ fn a_few_rows_of_a_sample_are_chance() {
     entries.extend((0..200u8).map(|n| (IpAddr::from([10, 1, 0, n]), IpAddr::from([9, 9, 8, n]), 443, true)));
     let mut c = census(&entries);
     c.sampled(Entries(250_000));
-    let chosen = choose(&c, &pressure(Some(64)), &[], &spared);
+    let chosen = choose(&c, &pressure(Some(64)), &|_| true, &[], &spared);
     assert_eq!(chosen.leases.as_slice(), [source("10.0.0.2")]);
 }
 
@@ -257,11 +260,11 @@ proptest! {
         let c = census(&entries);
         let pressure = Pressure { count: Entries(count), low: Entries(600), level: level.map(Entries) };
         // Some of those that would be chosen are capped already, and some strangers.
-        let all = choose(&c, &pressure, &[], &spared);
+        let all = choose(&c, &pressure, &|_| true, &[], &spared);
         let running: Vec<_> = all.leases.iter().copied().step_by(2)
             .chain((0..=255).map(|n| Lease::Source(IpAddr::from([10, 200, 0, n])))).take(running).collect();
-        let chosen = choose(&c, &pressure, &running, &spared);
-        prop_assert_eq!(&chosen, &choose(&c, &pressure, &running, &spared), "the same twice");
+        let chosen = choose(&c, &pressure, &|_| true, &running, &spared);
+        prop_assert_eq!(&chosen, &choose(&c, &pressure, &|_| true, &running, &spared), "the same twice");
         prop_assert!(count > 600 || chosen == Choice::default());
         prop_assert!(!own.is_complete() || chosen.leases.len() as u32 + chosen.left_out == all.leases.len() as u32 + all.left_out);
         let fresh = chosen.leases.iter().filter(|l| !running.contains(l)).count();

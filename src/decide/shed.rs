@@ -124,7 +124,16 @@ pub struct Choice {
 }
 
 /// Chooses by a census, sampled or whole. `running`: the caps in force.
-pub fn choose(census: &Census, pressure: &Pressure, running: &[Lease], spared: &Spared<'_>) -> Choice {
+///
+/// `is_cut`: the plan takes of this source what it holds above the level. The census counts closing entries too, which hold
+/// nobody back: a host with many of those is no hog.
+pub fn choose(
+    census: &Census,
+    pressure: &Pressure,
+    is_cut: &dyn Fn(IpAddr) -> bool,
+    running: &[Lease],
+    spared: &Spared<'_>,
+) -> Choice {
     let mut choice = Choice::default();
     if pressure.count <= pressure.low {
         return choice;
@@ -145,6 +154,9 @@ pub fn choose(census: &Census, pressure: &Pressure, running: &[Lease], spared: &
     if let Some(level) = pressure.level {
         let sources = census.top_sources(usize::MAX);
         for row in sources.take_while(|row| row.tally.entries > level).filter(|row| is_certain(&row.tally)) {
+            if !is_cut(row.key.address()) {
+                continue;
+            }
             nobody = false;
             add(Lease::Source(row.key.address()));
         }
