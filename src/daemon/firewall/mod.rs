@@ -13,7 +13,6 @@
 
 #[cfg(feature = "iptables")]
 mod aside;
-#[allow(dead_code)] // until the lifeline asks
 pub mod check;
 #[cfg(feature = "iptables")]
 mod guardian;
@@ -26,7 +25,6 @@ use super::root::Root;
 #[cfg(feature = "iptables")]
 use aside::Aside;
 use ctwarden::config::Config;
-use ctwarden::event::Lifeline;
 use ctwarden::lease::{Backend, Lease};
 use ctwarden::units::Millis;
 #[cfg(feature = "iptables")]
@@ -115,16 +113,6 @@ impl Firewall {
     /// This one from now on.
     pub const fn use_backend(&mut self, backend: Backend) {
         self.backend = backend;
-    }
-
-    /// Would the owner's own rules let the lifeline's packets in?
-    pub fn lifeline_fits(&mut self, _root: &Root, _config: &Config) -> Lifeline {
-        Lifeline::On
-    }
-
-    /// No nat rule touches port 53.
-    pub fn dns_fits(&mut self) -> bool {
-        false
     }
 
     /// Puts rules and empty sets in place. May start programs and wait for them.
