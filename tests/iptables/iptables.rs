@@ -44,10 +44,12 @@ fn work(words: &[String]) -> Outcome<bool> {
 }
 
 fn main() -> ExitCode {
-    if let Some(well) = daemon::firewall::guardian() {
-        return if well { ExitCode::SUCCESS } else { ExitCode::FAILURE };
-    }
     let words: Vec<String> = std::env::args().skip(1).collect();
+    if let [guardian, what, ..] = &words[..]
+        && guardian == "guardian"
+    {
+        return if daemon::firewall::guardian(what) { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
     match work(&words) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
