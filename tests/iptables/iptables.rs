@@ -44,9 +44,10 @@ fn work(words: &[String]) -> Outcome<bool> {
 }
 
 fn main() -> ExitCode {
+    // The back end starts its guardian by its own name: `guardian …`.
     let words: Vec<String> = std::env::args().skip(1).collect();
-    if let [guardian, what, ..] = &words[..]
-        && guardian == "guardian"
+    if let [first, what, ..] = words.as_slice()
+        && first == "guardian"
     {
         return if daemon::firewall::guardian(what) { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
