@@ -181,12 +181,11 @@ impl Daemon {
     /// Caps whoever holds too much, as the sample has it that the plan was just made from.
     pub(super) fn shed_whoever(&mut self, count: Entries) {
         let mut leases = heapless::Vec::<Lease, SHEDS>::new();
-        if let Some(level) = self.work.plan().level {
-            let top = self.work.top(By::Source, ROWS_MOST, count);
-            for row in top.rows.iter().filter(|row| row.tally.entries > level) {
-                if let TopKey::Source(address) = row.key {
-                    let _ = leases.push(Lease::Source(address));
-                }
+        for row in &self.work.top(By::Source, ROWS_MOST, count).rows {
+            if let TopKey::Source(address) = row.key
+                && self.work.cuts(address)
+            {
+                let _ = leases.push(Lease::Source(address));
             }
         }
         let _ = self.shed(&leases, 0);

@@ -181,6 +181,11 @@ impl Work {
         self.netlink
     }
 
+    /// Does the plan cut this holder?
+    pub fn cuts(&self, holder: std::net::IpAddr) -> bool {
+        self.room.plan.cuts(HolderId::new(holder, self.key))
+    }
+
     /// Turns the sample into a plan.
     pub fn make_plan(&mut self, goal: Goal, level_only: bool) {
         let salt = self.draw();

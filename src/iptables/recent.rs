@@ -33,31 +33,6 @@ pub enum List {
     Destination,
 }
 
-/// A set of lists of both families.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Lists(u16);
-
-impl Lists {
-    /// With one more.
-    pub const fn with(self, list: List, family: Family) -> Self {
-        Lists(self.0 | 1 << (list as u8 * 2 + family as u8))
-    }
-    /// The lifeline's alone, or all others.
-    pub const fn only(self, lifeline: bool) -> Self {
-        let of_lifeline = Lists(0).with(List::Lifeline, Family::V4).with(List::Lifeline, Family::V6).0;
-        Lists(if lifeline { self.0 & of_lifeline } else { self.0 & !of_lifeline })
-    }
-    /// None.
-    pub const fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-    /// Each, both families of a list together.
-    pub fn each(self) -> impl Iterator<Item = (List, Family)> {
-        let all = List::ALL.into_iter().flat_map(|list| Family::ALL.map(|family| (list, family)));
-        all.filter(move |(list, family)| self.0 & Lists(0).with(*list, *family).0 != 0)
-    }
-}
-
 impl List {
     /// All of them.
     pub const ALL: [List; 7] =
@@ -93,6 +68,40 @@ impl List {
             List::Lifeline => LIFELINE_TERM,
             _ => TERM,
         }
+    }
+}
+
+/// A set of lists of both families.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lists(u16);
+
+impl Lists {
+    /// Puts one more in.
+    pub const fn add(&mut self, list: List, family: Family) {
+        self.0 |= 1 << (list as u8 * 2 + family as u8);
+    }
+    /// The lifeline's alone, or all others.
+    pub const fn only(&self, lifeline: bool) -> Self {
+        let of_lifeline = 0b11 << (List::Lifeline as u8 * 2);
+        Lists(if lifeline { self.0 & of_lifeline } else { self.0 & !of_lifeline })
+    }
+    /// None.
+    pub const fn is_empty(&self) -> bool {
+        self.0 == 0
+    }
+}
+
+/// Each once, both families of a list together.
+impl Iterator for Lists {
+    type Item = (List, Family);
+
+    // One copy: it is all that grant, revoke and left are made of.
+    #[inline(never)]
+    fn next(&mut self) -> Option<(List, Family)> {
+        let first = self.0.trailing_zeros() as usize;
+        let list = List::ALL.get(first / 2)?;
+        self.0 &= self.0.wrapping_sub(1);
+        Some((*list, *Family::ALL.get(first % 2)?))
     }
 }
 
@@ -174,9 +183,11 @@ mod tests {
         assert!(longest.len() <= 41, "the kernel cuts what is longer");
         let hog = Lease::Source("fd00:0:0:1::5".parse().unwrap());
         assert_eq!(order(true, entry(&hog, Family::V6)), "+fd00:0:0:1::\n");
-        let lists = Lists::default().with(List::Router, Family::V6).with(List::Lifeline, Family::V4);
-        assert!(lists.each().eq([(List::Lifeline, Family::V4), (List::Router, Family::V6)]));
-        assert!(lists.only(true).each().eq([(List::Lifeline, Family::V4)]));
-        assert!(lists.only(false).each().eq([(List::Router, Family::V6)]) && Lists::default().is_empty());
+        let mut lists = Lists::default();
+        lists.add(List::Router, Family::V6);
+        lists.add(List::Lifeline, Family::V4);
+        assert!(lists.clone().eq([(List::Lifeline, Family::V4), (List::Router, Family::V6)]));
+        assert!(lists.only(true).eq([(List::Lifeline, Family::V4)]));
+        assert!(lists.only(false).eq([(List::Router, Family::V6)]) && Lists::default().is_empty());
     }
 }

@@ -39,7 +39,7 @@ pub struct Head {
 pub struct Table {
     name: &'static str,
     /// Where it is entered.
-    pub heads: &'static [Head],
+    pub heads: u8,
     /// Chains of ours, without `ctwarden_`.
     chains: &'static [&'static str],
     rules: &'static [Rule],
@@ -187,24 +187,20 @@ const BY_SIDE: &[(u8, [&str; 2])] = &[
 ];
 
 /// The tables, what is least likely to be missing first: a restore ends at the first that it cannot load.
-pub const TABLES: [Table; 3] = [
-    Table {
-        name: "filter",
-        heads: &[
-            head(2, "INPUT", "in", "input"),
-            head(3, "FORWARD", "fwd", "forward"),
-            head(4, "OUTPUT", "out", "output"),
-        ],
-        chains: &["in", "fwd", "out", "go", "open"],
-        rules: FILTER_RULES,
-    },
-    Table {
-        name: "raw",
-        heads: &[head(0, "PREROUTING", "in", "raw_in"), head(1, "OUTPUT", "out", "raw_out")],
-        chains: &["in", "out", "go", "open"],
-        rules: RAW_RULES,
-    },
-    Table { name: "mangle", heads: &[head(5, "PREROUTING", "new", "new")], chains: &["new"], rules: MANGLE_RULES },
+pub static TABLES: [Table; 3] = [
+    Table { name: "filter", heads: INPUT | FORWARD, chains: &["in", "fwd", "out", "go", "open"], rules: FILTER_RULES },
+    Table { name: "raw", heads: RAW, chains: &["in", "out", "go", "open"], rules: RAW_RULES },
+    Table { name: "mangle", heads: NEW, chains: &["new"], rules: MANGLE_RULES },
+];
+
+/// All heads, by their bits.
+pub static HEADS: [Head; 6] = [
+    head(0, "PREROUTING", "in", "raw_in"),
+    head(1, "OUTPUT", "out", "raw_out"),
+    head(2, "INPUT", "in", "input"),
+    head(3, "FORWARD", "fwd", "forward"),
+    head(4, "OUTPUT", "out", "output"),
+    head(5, "PREROUTING", "new", "new"),
 ];
 
 impl Head {
@@ -225,16 +221,15 @@ impl Head {
 impl Table {
     /// The heads that a plan wants.
     pub fn wanted(&self, plan: &Plan) -> u8 {
-        let all: u8 = self.heads.iter().map(|h| h.bit).sum();
         // Nothing to say there: forwarded packets need not pass an empty chain.
-        if plan.routed || plan.scope == Scope::All { all } else { all & !FORWARD }
+        if plan.routed || plan.scope == Scope::All { self.heads } else { self.heads & !FORWARD }
     }
 
     /// Fills our chains anew and makes the heads what they should be. `there`: the heads that are there.
     pub fn load(&self, out: Out<'_>, plan: &Plan, there: u8) {
         let wanted = self.wanted(plan);
         self.begin(out);
-        for head in self.heads {
+        for head in HEADS.iter().filter(|head| self.heads & head.bit != 0) {
             match (wanted & head.bit != 0, there & head.bit != 0) {
                 (true, false) => head.rules(out, "-I ", " 1 ", plan.family),
                 (false, true) => head.rules(out, "-D ", " ", plan.family),
@@ -247,8 +242,8 @@ impl Table {
             | flag(!plan.ports.is_empty(), PORTS);
         for (needed, rule) in self.rules {
             // Each LAN interface, or none once.
-            let each = plan.lans.iter().map(Some).chain([None]);
-            for lan in each.filter(|lan| lan.is_some() == (needed & LAN != 0)) {
+            for at in 0..if needed & LAN != 0 { plan.lans.len() } else { 1 } {
+                let lan = if needed & LAN != 0 { plan.lans.get(at) } else { None };
                 let given = given | lan.map_or(0, of_lan);
                 for side in 0..1 + usize::from(needed & BOTH != 0) {
                     if needed & !(given | BOTH) == 0 {
@@ -263,7 +258,7 @@ impl Table {
     /// Takes everything of ours out: the heads that are there, and all chains, whether they are there or not.
     pub fn unload(&self, out: Out<'_>, family: Family, there: u8) {
         self.begin(out);
-        for head in self.heads.iter().filter(|head| there & head.bit != 0) {
+        for head in HEADS.iter().filter(|head| self.heads & there & head.bit != 0) {
             head.rules(out, "-D ", " ", family);
         }
         for chain in self.chains {

@@ -56,8 +56,16 @@ table inet foreign {
         iifname "br-lan" oifname "wan0" accept
     }
 }
-table ip nat { chain post { type nat hook postrouting priority srcnat; oifname "wan0" masquerade; } }
-table ip second { chain INPUT { type filter hook input priority filter + 10; policy accept; counter; } }
+table ip nat {
+    chain post { type nat hook postrouting priority srcnat;
+        oifname "wan0" masquerade
+    }
+}
+table ip second {
+    chain INPUT { type filter hook input priority filter + 10; policy accept;
+        counter
+    }
+}
 "#;
 
 /// The real fw4's ruleset, with our snippets where it puts them.
@@ -253,7 +261,7 @@ fn leases(world: &World) -> Outcome<Vec<(String, u64)>> {
             continue;
         }
         let ours = line.contains("elements") || line.contains("expires");
-        for element in line.split(',').filter(|_| ours) {
+        for element in line.split(',').filter(|e| ours && !e.trim().is_empty()) {
             // An element of ours without a time would be one for ever.
             let left = element.split("expires ").nth(1).map_or(u64::MAX, seconds);
             found.push((set.clone(), left));

@@ -24,7 +24,7 @@ use ctwarden::entry::protocol::TCP;
 use ctwarden::iptables::Family;
 use ctwarden::iptables::plan::Plan;
 use ctwarden::iptables::recent::{List, Lists, entry, left};
-use ctwarden::iptables::rules::{Out, TABLES, Table};
+use ctwarden::iptables::rules::{HEADS, Out, TABLES, Table};
 use ctwarden::lease::{Lease, Scope, TERM};
 use ctwarden::units::Millis;
 use nix::errno::Errno;
@@ -46,10 +46,15 @@ const LOOKS_BETWEEN_ATTEMPTS: u8 = 12;
 const REMOVALS: u8 = 5;
 const TAKEN_DOWN_MS: u8 = 100;
 
+/// What we have in one family.
+struct Side {
+    plan: Plan,
+    /// Heads that our last installation put in place.
+    installed: u8,
+}
+
 pub struct Iptables {
-    plans: [Plan; 2],
-    /// Heads that our last installation put in place, by family.
-    installed: [u8; 2],
+    sides: [Side; 2],
     pause: u8,
 }
 
@@ -73,7 +78,11 @@ fn restore(root: &Root, family: Family, how: &CStr, fill: &dyn Fn(Out<'_>)) -> R
 
 impl Iptables {
     pub const fn new() -> Self {
-        Self { plans: [Plan::none(Family::V4), Plan::none(Family::V6)], installed: [0; 2], pause: 0 }
+        let [v4, v6] = [Family::V4, Family::V6];
+        Self {
+            sides: [Side { plan: Plan::none(v4), installed: 0 }, Side { plan: Plan::none(v6), installed: 0 }],
+            pause: 0,
+        }
     }
 
     /// Whether the programs are there, xt_recent works, and it is not nftables that has the firewall.
@@ -90,45 +99,34 @@ impl Iptables {
 
     pub fn install(&mut self, root: &Root, config: &Config) -> Result<(), Errno> {
         let nft = nft_tables(root).foreign;
-        for (family, (plan, installed)) in Family::ALL.into_iter().zip(self.plans.iter_mut().zip(&mut self.installed)) {
-            let save = of(SAVE, family);
-            let Some(program) = find(root, save) else { continue };
-            *plan = Plan::new(family, config, &output(root, &program, &[save])?, nft);
-            let load = |tables: &[Table], how| {
-                let there = lists::heads(root, family);
-                restore(root, family, how, &|out| tables.iter().for_each(|table| table.load(out, plan, there)))
-            };
-            if load(&TABLES, PATIENT).is_err() {
-                // One that cannot be loaded (no raw table, no hashlimit) does not keep the others away.
-                for table in TABLES.chunks(1) {
-                    let _ = load(table, PLAIN);
-                }
-            }
-            *installed = lists::heads(root, family);
+        let mut installed = 0;
+        for side in &mut self.sides {
+            side.install(root, config, nft)?;
+            installed |= side.installed;
         }
-        match self.installed {
-            [0, 0] if !nix::unistd::geteuid().is_root() => Err(Errno::EPERM),
-            [0, 0] => Err(Errno::EOPNOTSUPP),
+        match installed {
+            0 if !nix::unistd::geteuid().is_root() => Err(Errno::EPERM),
+            0 => Err(Errno::EOPNOTSUPP),
             _ => Ok(()),
         }
     }
 
     /// When nothing has changed: a system call for each head, no program, nothing allocated.
     pub fn recheck(&mut self, root: &Root, config: &Config) -> Health {
-        let before = self.installed;
-        let missing = |before: [u8; 2]| {
-            Family::ALL.into_iter().zip(before).any(|(family, heads)| heads & !lists::heads(root, family) != 0)
-        };
+        let [v4, v6] = &self.sides;
+        let before = [v4.installed, v6.installed];
         if before == [0, 0] || self.pause > 0 {
             self.pause = self.pause.saturating_sub(1);
             return Health::Missing;
         }
-        if !missing(before) {
+        if !missing(root, before) {
             return Health::Sound;
         }
         let _ = self.install(root, config);
-        if missing(before) {
-            self.installed = before;
+        if missing(root, before) {
+            for (side, installed) in self.sides.iter_mut().zip(before) {
+                side.installed = installed;
+            }
             self.pause = LOOKS_BETWEEN_ATTEMPTS;
             return Health::Missing;
         }
@@ -153,14 +151,14 @@ impl Iptables {
                 if lists.is_empty() {
                     return Err(Errno::EOPNOTSUPP);
                 }
-                for (list, family) in lists.each() {
-                    let done = match stamp {
-                        // All or none: first they are all looked for.
-                        false => lists::is_there(root, name(list, family)).then_some(()).ok_or(Errno::EOPNOTSUPP),
-                        true => lists::put(root, name(list, family), true, entry(lease, family)),
-                    };
-                    if let Err(e) = done {
-                        return if stamp { self.revoke(root, leases).and(Err(e)) } else { Err(e) };
+                for (list, family) in lists {
+                    // All or none: first they are all looked for.
+                    if !stamp && !lists::is_there(root, name(list, family)) {
+                        return Err(Errno::EOPNOTSUPP);
+                    }
+                    if stamp && let Err(e) = lists::put(root, name(list, family), true, entry(lease, family)) {
+                        let _ = self.revoke(root, leases);
+                        return Err(e);
                     }
                 }
             }
@@ -172,7 +170,7 @@ impl Iptables {
     pub fn revoke(&mut self, root: &Root, leases: &[Lease]) -> Result<(), Errno> {
         let lans = self.lans();
         for lease in leases {
-            for (list, family) in self.lists(&lans, lease).each() {
+            for (list, family) in self.lists(&lans, lease) {
                 match lists::put(root, name(list, family), false, entry(lease, family)) {
                     Ok(()) | Err(Errno::ENOENT) => {}
                     Err(e) => return Err(e),
@@ -188,7 +186,7 @@ impl Iptables {
         let mut longest = None;
         for lifeline in [true, false] {
             let mut shortest = None;
-            for (list, family) in all.only(lifeline).each() {
+            for (list, family) in all.only(lifeline) {
                 let left = self.left_in(root, list, family, lease);
                 shortest = Some(shortest.map_or(left, |before| left.min(before)));
             }
@@ -199,33 +197,30 @@ impl Iptables {
     }
 
     fn left_in(&self, root: &Root, list: List, family: Family, lease: &Lease) -> Option<Millis> {
-        let installed = *self.installed.get(family as usize)?;
-        let head = TABLES.iter().flat_map(|t| t.heads).find(|h| h.bit & installed != 0)?;
+        let side = self.sides.get(family as usize)?;
+        let head = HEADS.iter().find(|head| head.bit & side.installed != 0)?;
         let last = lists::seen(root, name(list, family), entry(lease, family))?;
         left(list, lists::now(root, head, family)?, last, lists::jiffies_per_second())
     }
 
     pub fn remove(&mut self, root: &Root) -> Result<(), Errno> {
-        let mut done = Ok(());
-        for (family, installed) in Family::ALL.into_iter().zip(&mut self.installed) {
-            done = done.and(remove(root, family, installed));
-        }
-        done
+        let [v4, v6] = &mut self.sides;
+        v4.remove(root).and(v6.remove(root))
     }
 
     /// The kernel's numbers of the LAN interfaces, in the order of the plans; 0: it is not there.
     fn lans(&self) -> heapless::Vec<u32, LANS> {
-        let [plan, _] = &self.plans;
-        plan.lans.iter().map(|lan| if_nametoindex(lan.interface.as_str()).unwrap_or(0)).collect()
+        let [side, _] = &self.sides;
+        side.plan.lans.iter().map(|lan| if_nametoindex(lan.interface.as_str()).unwrap_or(0)).collect()
     }
 
     /// The lists that a lease is in. None: it cannot be given here.
     fn lists(&self, lans: &[u32], lease: &Lease) -> Lists {
         let mut lists = Lists::default();
-        for (plan, installed) in self.plans.iter().zip(self.installed) {
+        for Side { plan, installed } in &self.sides {
             let mut add = |list: List, holds: bool| {
                 if holds && installed & list.needs() == list.needs() {
-                    lists = lists.with(list, plan.family);
+                    lists.add(list, plan.family);
                 }
             };
             let ipv6 = plan.family == Family::V6;
@@ -238,9 +233,8 @@ impl Iptables {
                 Lease::Destination { address, .. } => add(List::Destination, address.is_ipv6() == ipv6),
                 Lease::Router { interface, protocol, port } => match lan(interface) {
                     Some(lan) => {
-                        let covers = |lifeline| plan.covers(lan, protocol, port, lifeline);
-                        add(List::Lifeline, covers(true));
-                        add(List::Router, covers(false));
+                        add(List::Lifeline, plan.covers(lan, protocol, port, true));
+                        add(List::Router, plan.covers(lan, protocol, port, false));
                     }
                     None => {
                         let named = protocol == TCP && plan.ports.contains(&port);
@@ -255,45 +249,77 @@ impl Iptables {
     }
 }
 
-/// Takes out what is ours of one family, until it is gone.
-fn remove(root: &Root, family: Family, installed: &mut u8) -> Result<(), Errno> {
-    let mut done = Ok(());
-    for _ in 0..REMOVALS {
-        let there = lists::heads(root, family);
-        if there | *installed == 0 {
-            return Ok(());
-        }
-        done = unload(root, family, there, there | *installed);
-        if done.is_ok() {
-            *installed = 0;
-        }
-        // nftables takes rules down in the background: their lists go a moment later.
-        for _ in 0..TAKEN_DOWN_MS {
-            if lists::heads(root, family) != 0 {
-                pause(1);
-            }
-        }
-    }
-    done
+/// Whether heads that were put there are there no more.
+fn missing(root: &Root, [v4, v6]: [u8; 2]) -> bool {
+    v4 & !lists::heads(root, Family::V4) != 0 || v6 & !lists::heads(root, Family::V6) != 0
 }
 
-/// One removal of the tables in which `ours` stand. Should it fail as a whole (somebody has taken out a part of it), line by
-/// line, so that what can go goes.
-fn unload(root: &Root, family: Family, there: u8, ours: u8) -> Result<(), Errno> {
-    let tables = || TABLES.iter().filter(move |t| t.heads.iter().any(|h| h.bit & ours != 0));
-    let whole = |out: Out<'_>| tables().for_each(|table| table.unload(out, family, there));
-    if restore(root, family, PATIENT, &whole).is_ok() || restore(root, family, PLAIN, &whole).is_ok() {
-        return Ok(());
-    }
-    for table in tables() {
-        let mut text = String::new();
-        table.unload(&mut |part| text.push_str(part), family, ours);
-        let mut lines = text.lines();
-        let begin = lines.next().unwrap_or_default();
-        for line in lines.filter(|line| *line != "COMMIT") {
-            let one = [begin, "\n", line, "\nCOMMIT\n"];
-            let _ = restore(root, family, PLAIN, &|out| one.iter().for_each(|part| out(part)));
+impl Side {
+    fn install(&mut self, root: &Root, config: &Config, nft: bool) -> Result<(), Errno> {
+        let family = self.plan.family;
+        let save = of(SAVE, family);
+        let Some(program) = find(root, save) else { return Ok(()) };
+        self.plan = Plan::new(family, config, &output(root, &program, &[save])?, nft);
+        if self.load(root, &TABLES, PATIENT).is_err() {
+            // One that cannot be loaded (no raw table, no hashlimit) does not keep the others away.
+            for table in TABLES.chunks(1) {
+                let _ = self.load(root, table, PLAIN);
+            }
         }
+        self.installed = lists::heads(root, family);
+        Ok(())
     }
-    Err(Errno::ECANCELED)
+
+    fn load(&self, root: &Root, tables: &[Table], how: &CStr) -> Result<(), Errno> {
+        let there = lists::heads(root, self.plan.family);
+        let fill = |out: Out<'_>| tables.iter().for_each(|table| table.load(out, &self.plan, there));
+        restore(root, self.plan.family, how, &fill)
+    }
+
+    /// Takes out what is ours, until it is gone.
+    fn remove(&mut self, root: &Root) -> Result<(), Errno> {
+        let family = self.plan.family;
+        let mut done = Ok(());
+        for _ in 0..REMOVALS {
+            let there = lists::heads(root, family);
+            if there | self.installed == 0 {
+                return Ok(());
+            }
+            done = self.unload(root, there);
+            if done.is_ok() {
+                self.installed = 0;
+            }
+            // nftables takes rules down in the background: their lists go a moment later.
+            for _ in 0..TAKEN_DOWN_MS {
+                if lists::heads(root, family) != 0 {
+                    pause(1);
+                }
+            }
+        }
+        done
+    }
+
+    /// One removal of the tables in which something of ours stands. Should it fail as a whole (somebody has taken out a part
+    /// of it), line by line, so that what can go goes.
+    fn unload(&self, root: &Root, there: u8) -> Result<(), Errno> {
+        let family = self.plan.family;
+        let ours = there | self.installed;
+        let whole = |out: Out<'_>| {
+            TABLES.iter().filter(|table| table.heads & ours != 0).for_each(|table| table.unload(out, family, there));
+        };
+        if restore(root, family, PATIENT, &whole).is_ok() || restore(root, family, PLAIN, &whole).is_ok() {
+            return Ok(());
+        }
+        for table in TABLES.iter().filter(|table| table.heads & ours != 0) {
+            let mut text = String::new();
+            table.unload(&mut |part| text.push_str(part), family, ours);
+            let mut lines = text.lines();
+            let begin = lines.next().unwrap_or_default();
+            for line in lines.filter(|line| *line != "COMMIT") {
+                let one = [begin, "\n", line, "\nCOMMIT\n"];
+                let _ = restore(root, family, PLAIN, &|out| one.iter().for_each(|part| out(part)));
+            }
+        }
+        Err(Errno::ECANCELED)
+    }
 }
