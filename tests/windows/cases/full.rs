@@ -13,7 +13,7 @@ pub fn case(router: &mut Router<'_>, checks: &mut Checks<'_>) -> Outcome<()> {
     let dhcp = Dhcp::at(&router.world)?;
     watch_for_leaks(&router.world)?;
 
-    router.start(&["option lifeline '1'"])?;
+    router.start(&["option lifeline '1'", "option open_scope 'all'"])?;
     let world = &router.world;
     checks.equal("with room a port that is not named is open to the LAN", owner(world, 8080), [true; 2]);
     checks.equal("and DHCP comes", dhcp.hears(world)?, true);
@@ -24,6 +24,13 @@ pub fn case(router: &mut Router<'_>, checks: &mut Checks<'_>) -> Outcome<()> {
     checks.equal("but no port that is not named", owner(world, 8080), [false; 2]);
     checks.equal("and no stranger", stranger(world, 22), [false; 2]);
     checks.equal("nothing private is on the WAN", leaks(world)?, 0);
+    for scope in ["router", "all"] {
+        router.order(&["open", "--scope", scope, "--for", "60"])?;
+        router.order(&["close"])?;
+        checks.equal(&format!("it outlives open {scope}"), owner(world, 22), [true; 2]);
+        checks.equal("for DHCP too", dhcp.hears(world)?, true);
+        checks.equal("and no stranger gets in", stranger(world, 22), [false; 2]);
+    }
     let status = router.call(&["status"])?.out;
     checks.check("status says that it is on", status.contains("lifeline    on"), || status.clone());
     router.end(Signal::SIGTERM)?;
