@@ -38,8 +38,8 @@ Exit status: 0 done, 1 fault found, 2 usage, 3 no daemon, 4 not permitted, 5 ref
 #[derive(Clone, Debug)]
 pub enum Verb {
     Run { dry_run: bool, debug: bool },
-    Check { file: Option<String> },
-    Size { ram_mib: Option<u32>, board: Option<String>, apply: bool, save: bool },
+    Check { file: Option<&'static str> },
+    Size { ram_mib: Option<u32>, board: Option<&'static str>, apply: bool, save: bool },
     Status,
     Top { by: By, rows: u8, exact: bool },
     Trim { source: Option<IpAddr>, only: Option<Only> },
@@ -49,7 +49,7 @@ pub enum Verb {
     Close,
     Drill,
     Log,
-    Replay { file: String },
+    Replay { file: &'static str },
 }
 
 /// The whole command line.
@@ -57,10 +57,10 @@ pub enum Verb {
 pub struct Arguments {
     pub verb: Verb,
     pub json: bool,
-    pub config: Option<String>,
-    pub root: String,
-    pub socket: Option<String>,
-    pub state_dir: Option<String>,
+    pub config: Option<&'static str>,
+    pub root: &'static str,
+    pub socket: Option<&'static str>,
+    pub state_dir: Option<&'static str>,
 }
 
 /// A command to run, or a text that was asked for.
@@ -72,26 +72,31 @@ pub enum Parsed {
 /// What is wrong with the command line: the argument, and what is wrong with it.
 #[derive(Debug)]
 pub struct Fault {
-    argument: String,
+    argument: &'static str,
+    /// The value that is not what the argument wants; `what` is, then.
+    value: Option<&'static str>,
     what: &'static str,
 }
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(value) = self.value {
+            return write!(f, "{} '{value}': wants {}", self.argument, self.what);
+        }
         let gap = if self.argument.is_empty() || self.what.is_empty() { "" } else { ": " };
         write!(f, "{}{gap}{}", self.argument, self.what)
     }
 }
 
-fn fault(argument: &str, what: &'static str) -> Fault {
-    Fault { argument: argument.to_owned(), what }
+const fn fault(argument: &'static str, what: &'static str) -> Fault {
+    Fault { argument, value: None, what }
 }
 
 /// The state folder leaves room for the names of the files in it.
 const VALUE_MOST: usize = PATH_MOST - "/journal.new".len();
 
 /// What an option does with its value, which is empty where it takes none.
-type Set = fn(&mut Arguments, &str) -> Option<()>;
+type Set = fn(&mut Arguments, &'static str) -> Option<()>;
 
 /// One option: its name, the verb it belongs to (empty: all), what its value must be (empty: it takes none).
 struct Known {
@@ -110,7 +115,7 @@ macro_rules! part {
     ($verb:ident, $part:ident, $to:expr) => {
         |a, w| {
             if let Verb::$verb { $part, .. } = &mut a.verb {
-                let to: fn(&str) -> Option<_> = $to;
+                let to: fn(&'static str) -> Option<_> = $to;
                 *$part = to(w)?;
             }
             Some(())
@@ -125,27 +130,27 @@ const OPTIONS: &[Known] = &[
         Some(())
     }),
     option("--config", "", "a file", |a, w| {
-        a.config = Some(w.to_owned());
+        a.config = Some(w);
         Some(())
     }),
     option("--root", "", "a folder", |a, w| {
-        a.root = w.to_owned();
+        a.root = w;
         Some(())
     }),
     option("--socket", "", "a path", |a, w| {
-        a.socket = Some(w.to_owned());
+        a.socket = Some(w);
         Some(())
     }),
     option("--state-dir", "", "a folder", |a, w| {
-        a.state_dir = Some(w.to_owned());
+        a.state_dir = Some(w);
         Some(())
     }),
     option("--dry-run", "run", "", part!(Run, dry_run, |_| Some(true))),
     option("--debug", "run", "", part!(Run, debug, |_| Some(true))),
-    option("", "check", "", part!(Check, file, |w| Some(Some(w.to_owned())))),
-    option("", "replay", "", part!(Replay, file, |w| Some(w.to_owned()))),
+    option("", "check", "", part!(Check, file, |w| Some(Some(w)))),
+    option("", "replay", "", part!(Replay, file, |w| Some(w))),
     option("--ram", "size", "a number of megabytes", part!(Size, ram_mib, |w| w.parse().ok().map(Some))),
-    option("--board", "size", "a board's name", part!(Size, board, |w| Some(Some(w.to_owned())))),
+    option("--board", "size", "a board's name", part!(Size, board, |w| Some(Some(w)))),
     option("--apply", "size", "", part!(Size, apply, |_| Some(true))),
     option("--save", "size", "", part!(Size, save, |_| Some(true))),
     option("--exact", "top", "", part!(Top, exact, |_| Some(true))),
@@ -185,24 +190,23 @@ fn verb(name: &str) -> Option<Verb> {
         "close" => Verb::Close,
         "drill" => Verb::Drill,
         "log" => Verb::Log,
-        "replay" => Verb::Replay { file: String::new() },
+        "replay" => Verb::Replay { file: "" },
         _ => return None,
     })
 }
 
-/// Reads the command line. Options may be written `--name value` or `--name=value`.
-pub fn parse() -> Result<Parsed, Fault> {
-    let mut words =
-        std::env::args_os().skip(1).map(|w| w.into_string().map_err(|_| fault("", "an argument is not UTF-8")));
+/// Reads the command line: the words after the program's name, `None` for one that is not UTF-8. Options may be written
+/// `--name value` or `--name=value`.
+pub fn parse(words: &mut dyn Iterator<Item = Option<&'static str>>) -> Result<Parsed, Fault> {
+    let mut words = words.map(|w| w.ok_or(fault("", "an argument is not UTF-8")));
     let name = words.next().ok_or(fault("", "no command"))??;
-    match name.as_str() {
+    match name {
         "--version" | "-V" => return Ok(Parsed::Text(concat!("ctwarden ", env!("CARGO_PKG_VERSION"), "\n"))),
         "--help" | "-h" => return Ok(Parsed::Text(HELP)),
         _ => {}
     }
-    let verb = verb(&name).ok_or_else(|| fault(&name, "no such command"))?;
-    let mut arguments =
-        Arguments { verb, json: false, config: None, root: String::new(), socket: None, state_dir: None };
+    let verb = verb(name).ok_or_else(|| fault(name, "no such command"))?;
+    let mut arguments = Arguments { verb, json: false, config: None, root: "", socket: None, state_dir: None };
     let mut files = 0;
     while let Some(word) = words.next() {
         let word = word?;
@@ -211,33 +215,33 @@ pub fn parse() -> Result<Parsed, Fault> {
         }
         let (key, attached) = match word.split_once('=') {
             Some((key, value)) if word.starts_with('-') => (key, Some(value)),
-            _ if word.starts_with('-') => (word.as_str(), None),
+            _ if word.starts_with('-') => (word, None),
             _ => ("", None),
         };
         let fits = |o: &&Known| o.name == key && (o.verb.is_empty() || o.verb == name);
         let Some(found) = OPTIONS.iter().find(fits) else {
-            return Err(fault(&word, "no such option or argument here"));
+            return Err(fault(word, "no such option or argument here"));
         };
-        let mut value = String::new();
+        let mut value = "";
         match attached {
             _ if key.is_empty() => {
                 files += 1;
                 value = word;
             }
-            Some(attached) if !found.value.is_empty() => value = attached.to_owned(),
+            Some(attached) if !found.value.is_empty() => value = attached,
             Some(_) => return Err(fault(key, "takes no value")),
-            None if !found.value.is_empty() => value = words.next().ok_or_else(|| fault(&word, "wants a value"))??,
+            None if !found.value.is_empty() => value = words.next().ok_or_else(|| fault(word, "wants a value"))??,
             None => {}
         }
         if files > 1 {
-            return Err(fault(&value, "one argument too many"));
+            return Err(fault(value, "one argument too many"));
         }
         // Paths have a fixed room, and a cut one would be another file. No other value is as long.
         if value.len() > VALUE_MOST {
             return Err(fault(found.name, "too long"));
         }
-        if (found.set)(&mut arguments, &value).is_none() {
-            return Err(Fault { argument: format!("{} '{value}': wants {}", found.name, found.value), what: "" });
+        if (found.set)(&mut arguments, value).is_none() {
+            return Err(Fault { argument: found.name, value: Some(value), what: found.value });
         }
     }
     if matches!(arguments.verb, Verb::Shed { source: None, .. }) {

@@ -87,12 +87,9 @@ impl Daemon {
             return Answer::NoRules;
         }
         let until = self.now().after(Millis::seconds(seconds.into()));
-        match self.shed(&[lease], 0) {
-            Ok(_) => {
-                self.emergency.windows.shed_until(&lease, until);
-                Answer::Windows(self.windows())
-            }
-            Err(e) => failed(e),
+        match self.shed_asked(&lease, until) {
+            Ok(()) => Answer::Windows(self.windows()),
+            Err(answer) => answer,
         }
     }
 

@@ -13,11 +13,12 @@ use super::report::tell;
 use super::run::Daemon;
 use super::system;
 use ctwarden::config::{Config, LANS};
+use ctwarden::decide::shed::{Pressure, Spared, may_shed};
 use ctwarden::detect::Verdict;
 use ctwarden::event::{Event, Lifeline};
 use ctwarden::journal::Setting;
 use ctwarden::lease::{Backend, Due, LIFELINE_RENEW_AT, LIFELINE_TERM, Lease, SHEDS, Scope, TERM, Windows};
-use ctwarden::protocol::{By, ROWS_MOST, TopKey};
+use ctwarden::protocol::Answer;
 use ctwarden::units::{Entries, Millis};
 use nix::errno::Errno;
 
@@ -180,15 +181,23 @@ impl Daemon {
 
     /// Caps whoever holds too much, as the sample has it that the plan was just made from.
     pub(super) fn shed_whoever(&mut self, count: Entries) {
-        let mut leases = heapless::Vec::<Lease, SHEDS>::new();
-        for row in &self.work.top(By::Source, ROWS_MOST, count).rows {
-            if let TopKey::Source(address) = row.key
-                && self.work.cuts(address)
-            {
-                let _ = leases.push(Lease::Source(address));
-            }
-        }
-        let _ = self.shed(&leases, 0);
+        let now = self.now();
+        let running: heapless::Vec<Lease, SHEDS> = self.emergency.windows.shedding(now).map(|(l, _)| l).collect();
+        let lan = lan(&self.config);
+        let spared = Spared { own: &addresses::own(), lan: &lan, protect: &self.config.protect };
+        let low = self.counters.table(&self.root).map_or(Entries(0), |t| t.max.part(self.config.low));
+        let pressure = Pressure { count, low, level: self.work.plan().level };
+        let choice = self.work.choose(&pressure, &running, &spared);
+        let _ = self.shed(&choice.leases, choice.left_out);
+    }
+
+    /// Somebody asked for this cap.
+    pub(super) fn shed_asked(&mut self, lease: &Lease, until: Millis) -> Result<(), Answer> {
+        let spared = Spared { own: &addresses::own(), lan: &lan(&self.config), protect: &self.config.protect };
+        may_shed(lease, &spared).map_err(Answer::Spared)?;
+        self.shed(core::slice::from_ref(lease), 0).map_err(|e| Answer::Failed { errno: e as i32 })?;
+        self.emergency.windows.shed_until(lease, until);
+        Ok(())
     }
 
     /// Caps these, as far as they have not had their time. Told: how many could not be.

@@ -23,5 +23,16 @@ pub fn case(router: &mut Router<'_>, checks: &mut Checks<'_>) -> Outcome<()> {
     checks.check("and the log", router.log().contains("shed: 1 capped, first 10.77.0.2"), || router.log());
     router.order(&["close"])?;
     checks.equal("closed: all come", came("10.77.0.2"), 400);
+    for (address, whose) in [
+        ("10.77.0.1", "the router's address to the LAN"),
+        ("192.0.2.1", "the router's address to the WAN"),
+        ("fd77:1::1", "the router's IPv6 address"),
+        ("fd77:1::2", "a host whose /64 is the LAN's own"),
+    ] {
+        let ran = router.call(&["shed", address, "--for", "60"])?;
+        let one = ran.err.lines().count() == 1;
+        checks.check(&format!("never {whose}"), ran.code.is_some_and(|c| c != 0) && one, || format!("{ran:?}"));
+    }
+    checks.equal("nobody is", router.call(&["status"])?.out.contains("slowed down"), false);
     Ok(())
 }
