@@ -303,9 +303,9 @@ impl Daemon {
         let due: heapless::Vec<(Lease, Millis), SHEDS> = self.emergency.windows.sheds_due(now).collect();
         for (lease, term) in &due {
             let Self { emergency: e, root, .. } = self;
-            // Not given: tried again at the next turn, until the kernel's time is over.
-            if e.firewall.grant(root, core::slice::from_ref(lease), *term).is_ok() {
-                e.windows.shed(now, core::slice::from_ref(lease), *term);
+            match e.firewall.grant(root, core::slice::from_ref(lease), *term) {
+                Ok(()) => e.windows.shed(now, core::slice::from_ref(lease), *term),
+                Err(_) => e.windows.shed_failed(now, lease),
             }
         }
         let e = &self.emergency;
@@ -349,27 +349,25 @@ impl Daemon {
             Health::Sound | Health::Mended => e.ready = true,
         }
         tell(Event::RulesBack { backend: e.firewall.backend() });
-        self.give_again();
         // Its rules may have changed: asked anew.
         self.emergency.lifeline = Lifeline::Off;
         self.throw_lifeline();
+        // What the lifeline does not hold any more is the opening's.
+        self.give_again();
     }
 
-    /// Gives what runs once more, where it is gone, with the time that it had left.
+    /// Gives what runs once more, with the time that it had left. All of it: what still has some of its leases may have lost
+    /// the others (those of one family, or in the one foreign table that was loaded anew).
     pub(super) fn give_again(&mut self) {
         let now = self.now();
         let Self { emergency: e, root, config, .. } = self;
         let running: heapless::Vec<(Lease, Millis), SHEDS> = e.windows.shedding(now).collect();
         for (lease, left) in &running {
-            if e.firewall.left(root, lease).is_none() {
-                let _ = e.firewall.grant(root, core::slice::from_ref(lease), *left);
-            }
+            let _ = e.firewall.grant(root, core::slice::from_ref(lease), *left);
         }
         if let Some(o) = e.windows.opening().copied() {
             let leases = e.without_lifeline(leases_of(o.scope, config));
-            if !leases.iter().any(|l| e.firewall.left(root, l).is_some()) {
-                let _ = e.firewall.grant(root, &leases, o.ends.since(now));
-            }
+            let _ = e.firewall.grant(root, &leases, o.ends.since(now));
         }
     }
 

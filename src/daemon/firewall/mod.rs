@@ -129,6 +129,10 @@ impl Firewall {
 
     /// Gives leases for `term`, anew or once more. All of them or none.
     pub fn grant(&mut self, root: &Root, leases: &[Lease], term: Millis) -> Result<(), Errno> {
+        // To nftables a timeout of 0 is none: it would be one for ever.
+        if term == Millis(0) {
+            return Err(Errno::ETIME);
+        }
         let done = dispatch!(self, grant(root, leases, term), Err(Errno::EOPNOTSUPP));
         crate::daemon::crash::step();
         done
