@@ -91,9 +91,9 @@ pub fn run(world: &World) -> (u32, u32) {
             )
         });
         let fits = lifeline(&root, &config, &addresses);
-        let seen = (fits.lifeline, ports(&fits), fits.because.clone(), fits.kept_out, &loaded);
+        let seen = (fits.lifeline, ports(&fits), fits.because().to_string(), fits.kept_out, &loaded);
         let right = fits.lifeline == expected && ports(&fits) == ports_expected;
-        let told = if because.is_empty() { fits.because.is_empty() } else { fits.because.contains(because) };
+        let told = if because.is_empty() { fits.because().is_empty() } else { fits.because().contains(because) };
         check(
             &format!("{} {}", language.name(), rules.lines().next().unwrap_or_default()),
             loaded.is_ok() && right && told,

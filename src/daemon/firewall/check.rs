@@ -6,12 +6,13 @@ use crate::daemon::kernel::addresses::index_of;
 use crate::daemon::kernel::tables::{Found, nft_tables};
 use crate::daemon::root::{IP6TABLES_NAMES, IPTABLES_NAMES, Names, PIECE, Root};
 use ctwarden::config::{Config, LANS, PORTS};
+use ctwarden::entry::protocol::TCP;
 use ctwarden::event::Lifeline;
-use ctwarden::firewall::{Check, Findings, Place, QUOTE, Question, Quote, Reader, Text};
+use ctwarden::firewall::{Check, Place, Question, Quote, Reader, Text};
 use ctwarden::lease::Lease;
 use ctwarden::observe::lines::LineSplitter;
 use ctwarden::observe::own::Own;
-use heapless::{String, Vec};
+use heapless::Vec;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::unistd::{pipe2, read};
@@ -29,24 +30,39 @@ pub struct Fits {
     pub lifeline: Lifeline,
     /// What it may consist of.
     pub leases: Vec<Lease, LEASES>,
-    /// So many ports of the config are kept out of it,
+    /// So many leases are kept out of it.
     pub kept_out: u8,
-    /// the first of them by this line. Empty: the rules could not be read.
-    pub because: String<QUOTE>,
+    because: Quote,
+}
+
+impl Fits {
+    /// The line by which the first of them is kept out. Empty: the rules could not be read.
+    #[allow(dead_code)]
+    pub fn because(&self) -> &str {
+        self.because.line()
+    }
 }
 
 /// Judges all ports on all interfaces that are the LAN.
 pub fn lifeline(root: &Root, config: &Config, own: &Own) -> Fits {
-    let mut fits = Fits { lifeline: Lifeline::NoLan, leases: Vec::new(), kept_out: 0, because: String::new() };
+    let mut fits = Fits {
+        lifeline: Lifeline::NoLan,
+        leases: Vec::new(),
+        kept_out: 0,
+        because: Quote::new(Place { text: 0, line: 0 }),
+    };
     for name in &config.lan {
         let Some(interface) = index_of(name) else { continue };
-        // More are not told apart: what is not known may be anything.
+        // More are not told apart: then none is known, and each may be any.
         let mut addresses: Vec<IpAddr, ADDRESSES> = Vec::new();
-        if own.is_complete() && own.on(interface).count() <= ADDRESSES {
-            addresses.extend(own.on(interface));
+        if !own.is_complete() || !own.on(interface).all(|a| addresses.push(a).is_ok()) {
+            addresses.clear();
         }
         let question = Question::lifeline(config, name, &addresses);
-        let (findings, readable) = judge(root, &question);
+        let mut check = Check::new(&question);
+        let readable = read_all(root, &mut check);
+        let findings = check.findings(readable);
+        let before = fits.kept_out;
         for flow in &question.flows {
             let lease = Lease::Router { interface, protocol: flow.protocol, port: flow.port };
             if fits.leases.contains(&lease) {
@@ -54,38 +70,27 @@ pub fn lifeline(root: &Root, config: &Config, own: &Own) -> Fits {
             }
             if findings.accepts(&question, flow.protocol, flow.port) {
                 let _ = fits.leases.push(lease);
-            } else if !flow.ipv6 {
+                if flow.protocol == TCP {
+                    fits.lifeline = Lifeline::On;
+                }
+            } else {
                 fits.kept_out = fits.kept_out.saturating_add(1);
             }
         }
-        if fits.kept_out > 0 && fits.because.is_empty() && readable {
-            fits.because = quote(root, findings.place());
-        }
-        if fits.leases.iter().any(|l| matches!(l, Lease::Router { protocol: ctwarden::entry::protocol::TCP, .. })) {
-            fits.lifeline = Lifeline::On;
-        } else if fits.lifeline != Lifeline::On {
-            fits.lifeline = match (readable, findings.refused) {
-                (false, _) => Lifeline::Unknown,
-                (true, 0) => Lifeline::Nat,
-                (true, _) => Lifeline::NotAccepted,
+        if fits.lifeline != Lifeline::On {
+            fits.lifeline = match findings.refused {
+                _ if !readable => Lifeline::Unknown,
+                0 => Lifeline::Nat,
+                _ => Lifeline::NotAccepted,
             };
+        }
+        if before == 0 && fits.kept_out > 0 && readable {
+            // Should somebody change the rules meanwhile, it is another line: people see that it is none of these.
+            fits.because = Quote::new(findings.place());
+            read_all(root, &mut fits.because);
         }
     }
     fits
-}
-
-/// What is found against flows, and whether all rules could be read.
-fn judge(root: &Root, question: &Question<'_>) -> (Findings, bool) {
-    let mut check = Check::new(question);
-    let readable = read_all(root, &mut check);
-    (check.findings(readable), readable)
-}
-
-/// Should somebody change the rules meanwhile, it is another line: people see that it is none of these.
-fn quote(root: &Root, place: Place) -> String<QUOTE> {
-    let mut quote = Quote::new(place);
-    read_all(root, &mut quote);
-    quote.line
 }
 
 /// iptables has tables of its own in the kernel, or in nftables' place; the program that shows the ones does not show the
