@@ -157,8 +157,9 @@ impl Graph {
                 let text = base.place.text;
                 let mut walk = Walk { graph: self, hook: base.hook, packet, text, steps: STEPS, findings };
                 let through = walk.chain(base.chain, base.flows, DEPTH);
-                if base.drops && base.hook != Hook::Translate {
-                    findings.refuse(through, base.place);
+                if base.drops && base.hook != Hook::Translate && through != 0 {
+                    findings.refused |= through;
+                    findings.stands_at(base.place);
                 }
             }
         }
@@ -186,12 +187,12 @@ impl Walk<'_> {
                 (Verdict::Goto, Some(target)) if follows => out |= self.chain(target, hit, depth - 1),
                 // Refused or translated, or sent where nobody can follow.
                 _ => {
-                    let place = Place { text: self.text, line: rule.line };
                     if self.hook == Hook::Translate {
-                        self.findings.translate(hit, place);
+                        self.findings.translated |= hit;
                     } else {
-                        self.findings.refuse(hit, place);
+                        self.findings.refused |= hit;
                     }
+                    self.findings.stands_at(Place { text: self.text, line: rule.line });
                 }
             }
         }

@@ -44,11 +44,6 @@ const TARGETS: Meanings = &[
     ),
 ];
 
-/// Whether iptables has a table of that name.
-pub(super) fn is_table(name: &[u8]) -> bool {
-    TABLES.iter().any(|(known, _)| is(name, known))
-}
-
 impl Check<'_> {
     pub(super) fn iptables(&mut self, line: &[u8], whole: bool) {
         let mut words = Words(line);

@@ -72,7 +72,7 @@ pub(super) fn number(word: &[u8]) -> Option<u32> {
 
 /// Whether a word is one of a list, in which blanks stand between them.
 pub(super) fn is(word: &[u8], list: &str) -> bool {
-    list.split(' ').any(|one| one.as_bytes() == word)
+    list.as_bytes().split(|b| *b == b' ').any(|one| one == word)
 }
 
 impl Question<'_> {
@@ -117,9 +117,10 @@ impl Question<'_> {
                 return Hit::exact(self.those(&|f| is(value, if f.is_tcp() { "tcp 6" } else { "udp 17" })));
             }
             Kind::Port => {
-                let mut ends = value.splitn(2, |b| *b == b'-' || *b == b':').map(decimal32);
-                let first = ends.next().flatten();
-                let last = ends.next().unwrap_or(first);
+                let dash = value.iter().position(|b| *b == b'-' || *b == b':');
+                let (first, last) = dash.and_then(|at| value.split_at_checked(at)).unwrap_or((value, value));
+                let (first, last) =
+                    (decimal32(first), decimal32(last.strip_prefix(b"-").or(last.strip_prefix(b":")).unwrap_or(last)));
                 // A service by its name is not understood.
                 let (Some(first), Some(last)) = (first, last) else { return Hit::UNKNOWN };
                 return Hit::exact(self.those(&|f| (first..=last).contains(&u32::from(f.port))));

@@ -18,6 +18,8 @@
 
 mod flags;
 mod graph;
+// Left out of the program for routers with nftables only.
+#[cfg(any(feature = "iptables", not(feature = "daemon")))]
 mod iptables;
 mod matches;
 mod nft;
@@ -98,12 +100,10 @@ pub struct Place {
 pub struct Findings {
     /// Not accepted, or not for certain.
     pub refused: u32,
-    /// The first rule, policy or unreadable line that did that.
-    pub refused_at: Place,
     /// Its destination may be translated.
     pub translated: u32,
-    /// By what.
-    pub translated_at: Place,
+    /// The first rule, policy or unreadable line that does one or the other.
+    pub place: Place,
 }
 
 impl Findings {
@@ -113,23 +113,11 @@ impl Findings {
         flows != 0 && flows & (self.refused | self.translated) == 0
     }
 
-    /// What stands in the way, if anything does.
-    pub const fn place(&self) -> Place {
-        if self.refused != 0 { self.refused_at } else { self.translated_at }
-    }
-
-    fn refuse(&mut self, flows: Mask, place: Place) {
-        if flows != 0 && self.refused_at.text == 0 {
-            self.refused_at = place;
+    /// Something is found against flows; what, the caller has noted.
+    fn stands_at(&mut self, place: Place) {
+        if self.place.text == 0 {
+            self.place = place;
         }
-        self.refused |= flows;
-    }
-
-    fn translate(&mut self, flows: Mask, place: Place) {
-        if flows != 0 && self.translated_at.text == 0 {
-            self.translated_at = place;
-        }
-        self.translated |= flows;
     }
 }
 
@@ -139,8 +127,10 @@ pub enum Text {
     /// `nft list ruleset`, with `-n` or without, with `-t` or without.
     Nft,
     /// `iptables-save`.
+    #[cfg(any(feature = "iptables", not(feature = "daemon")))]
     Iptables,
     /// `ip6tables-save`.
+    #[cfg(any(feature = "iptables", not(feature = "daemon")))]
     Ip6tables,
 }
 
@@ -168,6 +158,7 @@ pub struct Check<'a> {
     /// The chain that is open.
     chain: Option<u8>,
     /// Which of iptables' tables is open.
+    #[cfg(any(feature = "iptables", not(feature = "daemon")))]
     hooks: u8,
     /// Something could not be read, and where.
     faulty: bool,
@@ -187,6 +178,7 @@ impl<'a> Check<'a> {
             flows: 0,
             xtables: false,
             chain: None,
+            #[cfg(any(feature = "iptables", not(feature = "daemon")))]
             hooks: 0,
             faulty: false,
             fault_at: Place { text: 0, line: 0 },
@@ -201,8 +193,7 @@ impl<'a> Check<'a> {
         }
         let mut findings = Findings::default();
         if self.faulty {
-            findings.refuse(!0, self.fault_at);
-            findings.translate(!0, self.fault_at);
+            findings = Findings { refused: !0, translated: !0, place: self.fault_at };
         } else {
             self.graph.judge(&mut findings);
         }
@@ -296,7 +287,9 @@ impl Reader for Check<'_> {
         self.place = Place { text: self.place.text.saturating_add(1), line: 0 };
         self.flows = match text {
             Text::Nft => 0,
+            #[cfg(any(feature = "iptables", not(feature = "daemon")))]
             Text::Iptables => self.question.those(&|f| !f.ipv6),
+            #[cfg(any(feature = "iptables", not(feature = "daemon")))]
             Text::Ip6tables => self.question.those(&|f| f.ipv6),
         };
     }
@@ -309,6 +302,7 @@ impl Reader for Check<'_> {
         }
         match self.text {
             Text::Nft => self.nft(bytes, line.whole),
+            #[cfg(any(feature = "iptables", not(feature = "daemon")))]
             Text::Iptables | Text::Ip6tables => self.iptables(bytes, line.whole),
         }
     }

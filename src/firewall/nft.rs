@@ -52,6 +52,9 @@ const KEYS: [(&str, Meanings); 6] = [
     ("ip ip6", &[("daddr", Is::Key(Kind::Destination))]),
 ];
 
+/// Tables that iptables-nft may have made.
+const XTABLES: &str = "filter nat mangle raw security";
+
 fn meaning_of(word: &Word<'_>) -> Option<Is> {
     if word.quoted { None } else { meaning(word.text, WORDS) }
 }
@@ -83,7 +86,7 @@ impl Check<'_> {
                 });
                 let name = words.text();
                 self.table = hash(hash(u32::from(self.place.text), family), name);
-                self.xtables = family != b"inet" && super::iptables::is_table(name);
+                self.xtables = family != b"inet" && is(name, XTABLES);
                 self.depth = 1;
             }
             1 if whole && opens => {

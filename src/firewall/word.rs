@@ -29,6 +29,7 @@ pub(super) enum Is {
     /// The rest is for people.
     Comment,
     /// Of iptables: what comes is meant the other way about.
+    #[cfg(any(feature = "iptables", not(feature = "daemon")))]
     Not,
 }
 

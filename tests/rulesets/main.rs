@@ -34,7 +34,7 @@ fn examine(question: &Question<'_>, texts: &[(Text, &str)]) -> (Findings, String
     let mut check = Check::new(question);
     feed(texts, &mut check);
     let findings = check.findings(true);
-    let mut quote = Quote::new(findings.place());
+    let mut quote = Quote::new(findings.place);
     feed(texts, &mut quote);
     (findings, Quote::line(&quote).to_string())
 }

@@ -21,6 +21,7 @@ use std::net::IpAddr;
 
 /// The ports of the config, DHCP twice and DNS twice, on each LAN.
 pub const LEASES: usize = LANS * (PORTS + 4);
+const DHCPV6: u16 = 547;
 /// Addresses of one interface that are told apart.
 const ADDRESSES: usize = 16;
 
@@ -65,7 +66,8 @@ pub fn lifeline(root: &Root, config: &Config, own: &Own) -> Fits {
         let before = fits.kept_out;
         for flow in &question.flows {
             let lease = Lease::Router { interface, protocol: flow.protocol, port: flow.port };
-            if fits.leases.contains(&lease) {
+            // A lease is for both families, and DHCP has a port of its own in each.
+            if flow.ipv6 && flow.port != DHCPV6 {
                 continue;
             }
             if findings.accepts(&question, flow.protocol, flow.port) {
@@ -86,13 +88,14 @@ pub fn lifeline(root: &Root, config: &Config, own: &Own) -> Fits {
         }
         if before == 0 && fits.kept_out > 0 && readable {
             // Should somebody change the rules meanwhile, it is another line: people see that it is none of these.
-            fits.because = Quote::new(findings.place());
+            fits.because = Quote::new(findings.place);
             read_all(root, &mut fits.because);
         }
     }
     fits
 }
 
+#[cfg(feature = "iptables")]
 /// iptables has tables of its own in the kernel, or in nftables' place; the program that shows the ones does not show the
 /// others, and `iptables-save` may be either.
 const SAVES: [(Names, Text, [&CStr; 2]); 2] = [
@@ -106,18 +109,33 @@ fn read_all(root: &Root, reader: &mut dyn Reader) -> bool {
     let nft = print(root, &[c"nft", c"-t", c"list", c"ruleset"], Text::Nft, reader);
     let Found { iptables, foreign } = nft_tables(root);
     // Without nftables in the kernel, nft has nothing to list.
-    let mut readable = nft.is_ok() || !foreign;
-    for (names, text, programs) in SAVES {
-        let mut room = [0; 64];
-        let legacy = root.read(names, &mut room).is_ok_and(|names| !names.is_empty());
-        if legacy || iptables && nft.is_err() {
-            let first = programs.into_iter().find(|name| find(root, name).is_some());
-            let lines = first.map_or(Err(Errno::ENOENT), |name| print(root, &[name], text, reader));
-            // There are tables: who shows none is the wrong program.
-            readable &= lines.is_ok_and(|n| n > 0 || !legacy);
+    let readable = nft.is_ok() || !foreign;
+    readable && read_iptables(root, iptables && nft.is_err(), reader)
+}
+
+#[cfg(feature = "iptables")]
+fn read_iptables(root: &Root, by_nft: bool, reader: &mut dyn Reader) -> bool {
+    SAVES.into_iter().all(|(names, text, programs)| {
+        let legacy = is_loaded(root, names);
+        if !legacy && !by_nft {
+            return true;
         }
-    }
-    readable
+        let first = programs.into_iter().find(|name| find(root, name).is_some());
+        let lines = first.map_or(Err(Errno::ENOENT), |name| print(root, &[name], text, reader));
+        // There are tables: who shows none is the wrong program.
+        lines.is_ok_and(|n| n > 0 || !legacy)
+    })
+}
+
+/// This program does not know iptables.
+#[cfg(not(feature = "iptables"))]
+fn read_iptables(root: &Root, by_nft: bool, _reader: &mut dyn Reader) -> bool {
+    !by_nft && !is_loaded(root, IPTABLES_NAMES) && !is_loaded(root, IP6TABLES_NAMES)
+}
+
+fn is_loaded(root: &Root, names: Names) -> bool {
+    let mut room = [0; 64];
+    root.read(names, &mut room).is_ok_and(|names| !names.is_empty())
 }
 
 /// Starts a program and has what it prints read: how many lines. ENOENT: there is none.
