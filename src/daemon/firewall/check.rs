@@ -3,6 +3,7 @@
 
 use super::program::{PATIENCE_MS, find, is_readable, start, wait};
 use crate::daemon::kernel::addresses::index_of;
+#[cfg(feature = "iptables")]
 use crate::daemon::kernel::tables::{Found, nft_tables};
 use crate::daemon::root::{IP6TABLES_NAMES, IPTABLES_NAMES, Names, PIECE, Root};
 use ctwarden::config::{Config, LANS, PORTS};
@@ -107,30 +108,30 @@ const SAVES: [(Names, Text, [&CStr; 2]); 2] = [
 fn read_all(root: &Root, reader: &mut dyn Reader) -> bool {
     // -t: sets can be long, and what is in them is not known to a rule anyway.
     let nft = print(root, &[c"nft", c"-t", c"list", c"ruleset"], Text::Nft, reader);
-    let Found { iptables, foreign } = nft_tables(root);
-    // Without nftables in the kernel, nft has nothing to list.
-    let readable = nft.is_ok() || !foreign;
-    readable && read_iptables(root, iptables && nft.is_err(), reader)
+    read_iptables(root, nft.is_ok(), reader)
 }
 
 #[cfg(feature = "iptables")]
-fn read_iptables(root: &Root, by_nft: bool, reader: &mut dyn Reader) -> bool {
-    SAVES.into_iter().all(|(names, text, programs)| {
-        let legacy = is_loaded(root, names);
-        if !legacy && !by_nft {
-            return true;
-        }
-        let first = programs.into_iter().find(|name| find(root, name).is_some());
-        let lines = first.map_or(Err(Errno::ENOENT), |name| print(root, &[name], text, reader));
-        // There are tables: who shows none is the wrong program.
-        lines.is_ok_and(|n| n > 0 || !legacy)
-    })
+fn read_iptables(root: &Root, nft: bool, reader: &mut dyn Reader) -> bool {
+    let Found { iptables, foreign } = nft_tables(root);
+    // Without nftables in the kernel, nft has nothing to list; what iptables-nft has made is shown by its own programs too.
+    (nft || !foreign)
+        && SAVES.into_iter().all(|(names, text, programs)| {
+            let legacy = is_loaded(root, names);
+            if !legacy && (nft || !iptables) {
+                return true;
+            }
+            let first = programs.into_iter().find(|name| find(root, name).is_some());
+            let lines = first.map_or(Err(Errno::ENOENT), |name| print(root, &[name], text, reader));
+            // There are tables: who shows none is the wrong program.
+            lines.is_ok_and(|n| n > 0 || !legacy)
+        })
 }
 
 /// This program does not know iptables.
 #[cfg(not(feature = "iptables"))]
-fn read_iptables(root: &Root, by_nft: bool, _reader: &mut dyn Reader) -> bool {
-    !by_nft && !is_loaded(root, IPTABLES_NAMES) && !is_loaded(root, IP6TABLES_NAMES)
+fn read_iptables(root: &Root, nft: bool, _reader: &mut dyn Reader) -> bool {
+    nft && !is_loaded(root, IPTABLES_NAMES) && !is_loaded(root, IP6TABLES_NAMES)
 }
 
 fn is_loaded(root: &Root, names: Names) -> bool {
