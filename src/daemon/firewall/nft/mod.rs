@@ -13,7 +13,7 @@ mod link;
 mod look;
 
 use super::Health;
-use super::program::{find, piped, run};
+use super::program::{Text, find, run};
 use crate::daemon::root::{IPTABLES_NAMES, Root};
 use ctwarden::config::Config;
 use ctwarden::lease::Lease;
@@ -127,10 +127,10 @@ impl Nft {
         // As it is; from scratch, should there be sets of a former version; without counting, should the kernel not know how.
         for (keep, count) in [(true, count), (false, count), (false, 0)] {
             self.look()?;
-            let mut text = String::new();
+            let mut text = Text::new()?;
             own_table(&mut text, keep, count).map_err(|_| Errno::EINVAL)?;
             self.foreign(&mut text)?;
-            done = run(root, &program, &[c"nft", c"-f", c"-"], Some(&piped(text.as_bytes())?));
+            done = run(root, &program, &[c"nft", c"-f", c"-"], Some(&text.end()));
             if done.is_ok() {
                 self.counts = count > 0;
                 break;
@@ -140,7 +140,7 @@ impl Nft {
     }
 
     /// Head rules for all foreign base chains, in place of those that are there.
-    fn foreign(&self, text: &mut String) -> Result<(), Errno> {
+    fn foreign(&self, text: &mut Text) -> Result<(), Errno> {
         let mut done = Ok(());
         ask(&|b| dump(b, All::Rules), &mut |payload| {
             let ours = Rule::read(payload).filter(|r| is_plain(r.chain) && is_plain(r.table.name));
