@@ -2,7 +2,7 @@
 //! (`ctwarden::firewall`). Done when rules are installed and after they have changed, not in the loop.
 
 use super::program::{PATIENCE_MS, find, is_readable, start, wait};
-use crate::daemon::kernel::addresses::index_of;
+use crate::daemon::kernel::addresses::{index_of, on};
 #[cfg(feature = "iptables")]
 use crate::daemon::kernel::tables::{Found, nft_tables};
 use crate::daemon::root::{IP6TABLES_NAMES, IPTABLES_NAMES, Names, PIECE, Root};
@@ -12,19 +12,15 @@ use ctwarden::event::Lifeline;
 use ctwarden::firewall::{Check, Place, Question, Quote, Reader, Text};
 use ctwarden::lease::Lease;
 use ctwarden::observe::lines::LineSplitter;
-use ctwarden::observe::own::Own;
 use heapless::Vec;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::unistd::{pipe2, read};
 use std::ffi::CStr;
-use std::net::IpAddr;
 
 /// The ports of the config, DHCP twice and DNS twice, on each LAN.
 pub const LEASES: usize = LANS * (PORTS + 4);
 const DHCPV6: u16 = 547;
-/// Addresses of one interface that are told apart.
-const ADDRESSES: usize = 16;
 
 /// What the lifeline may be.
 pub struct Fits {
@@ -39,14 +35,13 @@ pub struct Fits {
 
 impl Fits {
     /// The line by which the first of them is kept out. Empty: the rules could not be read.
-    #[allow(dead_code)]
     pub fn because(&self) -> &str {
         self.because.line()
     }
 }
 
 /// Judges all ports on all interfaces that are the LAN.
-pub fn lifeline(root: &Root, config: &Config, own: &Own) -> Fits {
+pub fn lifeline(root: &Root, config: &Config) -> Fits {
     let mut fits = Fits {
         lifeline: Lifeline::NoLan,
         leases: Vec::new(),
@@ -55,11 +50,7 @@ pub fn lifeline(root: &Root, config: &Config, own: &Own) -> Fits {
     };
     for name in &config.lan {
         let Some(interface) = index_of(name) else { continue };
-        // More are not told apart: then none is known, and each may be any.
-        let mut addresses: Vec<IpAddr, ADDRESSES> = Vec::new();
-        if !own.is_complete() || !own.on(interface).all(|a| addresses.push(a).is_ok()) {
-            addresses.clear();
-        }
+        let addresses = on(name);
         let question = Question::lifeline(config, name, &addresses);
         let mut check = Check::new(&question);
         let readable = read_all(root, &mut check);
