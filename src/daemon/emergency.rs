@@ -155,12 +155,12 @@ impl Daemon {
         if !e.firewall.backend().has_leases() {
             e.lifeline = Lifeline::NoLeases;
         } else if before != Lifeline::On {
-            let fits = check::lifeline(root, config, &addresses::own());
+            let fits = check::lifeline(root, config);
             e.lifeline = fits.lifeline;
-            e.lifeline_leases = fits.leases;
             if fits.kept_out > 0 {
-                tell_kept_out(fits.kept_out, &fits.because);
+                tell_kept_out(fits.kept_out, fits.because());
             }
+            e.lifeline_leases = fits.leases;
         }
         if e.lifeline == Lifeline::On {
             e.lifeline_ends = now.after(LIFELINE_TERM);

@@ -17,6 +17,7 @@ mod lists;
 
 use super::Health;
 use super::program::{Text, find, output, pause, run};
+use crate::daemon::kernel::addresses;
 use crate::daemon::kernel::tables::nft_tables;
 use crate::daemon::root::{RECENT, Root};
 use ctwarden::config::{Config, LANS};
@@ -264,7 +265,7 @@ impl Side {
         let family = self.plan.family;
         let save = of(SAVE, family);
         let Some(program) = find(root, save) else { return Ok(()) };
-        self.plan = Plan::new(family, config, &output(root, &program, &[save])?, nft);
+        self.plan = Plan::new(family, config, &output(root, &program, &[save])?, nft, &addresses::on);
         if self.load(root, &TABLES, PATIENT).is_err() {
             // One that cannot be loaded (no raw table, no hashlimit) does not keep the others away.
             for table in TABLES.chunks(1) {
