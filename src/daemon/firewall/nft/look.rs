@@ -1,7 +1,7 @@
 //! What stands in the kernel: our table and its sets, other people's base chains, our rules at their heads.
 
 use super::link::ask;
-use ctwarden::nftables::{OWN, head_rules, head_sets, is_plain};
+use ctwarden::nftables::{OWN, head_count, head_sets, is_plain};
 use ctwarden::wire::nftables::{
     All, Chain, NAME_MOST, Rule, Set, SetSeen, Sets, Table, TableSeen, dump, generation, get_generation,
 };
@@ -64,9 +64,16 @@ impl Seen {
         !chain.is_of_iptables() && is_plain(chain.name) && self.place(chain.table).is_some()
     }
 
+    /// Nothing is known any more.
+    pub fn clear(&mut self) {
+        self.places.clear();
+        (self.there, self.sets, self.mark) = (false, 0, None);
+        (self.heads, self.left_alone, self.iptables) = ([0; 2], 0, false);
+    }
+
     /// Looks again. `foreign`: at other people's tables too.
     pub fn look(&mut self, own: Table<'_>, foreign: bool) -> Result<(), Errno> {
-        *self = Self::NOTHING;
+        self.clear();
         let mut mark = 0;
         ask(&|b| dump(b, All::Tables), &mut |payload| {
             let Some(seen) = TableSeen::read(payload) else { return };
@@ -112,7 +119,7 @@ impl Seen {
             return;
         }
         let [wanted, _] = &mut self.heads;
-        *wanted += head_rules(chain.table.family, chain.hook).count() as u16;
+        *wanted += head_count(chain.table.family, chain.hook);
         if let Some(place) = self.places.iter_mut().find(|p| p.table() == chain.table) {
             place.wants |= head_sets(chain.table.family, chain.hook);
         }

@@ -17,11 +17,12 @@ use super::program::{find, piped, run};
 use crate::daemon::root::{IPTABLES_NAMES, Root};
 use ctwarden::config::Config;
 use ctwarden::lease::Lease;
-use ctwarden::nftables::{FW4, OWN, delete_rule, foreign_sets, insert_heads, is_plain, own_table};
+use ctwarden::nftables::{FW4, OWN, Sink, delete_rule, foreign_sets, insert_heads, is_plain, own_table};
 use ctwarden::units::Millis;
 use ctwarden::wire::netlink::Batch;
-use ctwarden::wire::nftables::{self, All, Chain, Key, Rule, Set, Sets, Table, begin, delete_set, delete_table, dump};
-use heapless::Vec;
+use ctwarden::wire::nftables::{
+    self, All, Chain, Rule, Set, Sets, Table, begin, delete_set, delete_table, dump, element,
+};
 use link::{DATAGRAM, ask, change, commit};
 use look::Seen;
 use nix::errno::Errno;
@@ -128,8 +129,9 @@ impl Nft {
         for (keep, count) in [(true, count), (false, count), (false, 0)] {
             self.look()?;
             let mut text = String::new();
-            own_table(&mut text, keep, count).map_err(|_| Errno::EINVAL)?;
-            self.foreign(&mut text)?;
+            let out = &mut |part: &str| text.push_str(part);
+            own_table(out, keep, count);
+            self.foreign(out)?;
             done = run(root, &program, &[c"-f", c"-"], Some(&piped(text.as_bytes())?));
             if done.is_ok() {
                 self.counts = count > 0;
@@ -140,23 +142,20 @@ impl Nft {
     }
 
     /// Head rules for all foreign base chains, in place of those that are there.
-    fn foreign(&self, text: &mut String) -> Result<(), Errno> {
-        let mut done = Ok(());
+    fn foreign(&self, out: Sink<'_>) -> Result<(), Errno> {
         ask(&|b| dump(b, All::Rules), &mut |payload| {
-            let ours = Rule::read(payload).filter(|r| is_plain(r.chain) && is_plain(r.table.name));
-            if let Some(rule) = ours {
-                done = done.and(delete_rule(text, &rule));
+            if let Some(rule) = Rule::read(payload).filter(|r| is_plain(r.chain) && is_plain(r.table.name)) {
+                delete_rule(out, &rule);
             }
         })?;
         for place in &self.seen.places {
-            done = done.and(foreign_sets(text, place.table(), place.wants));
+            foreign_sets(out, place.table(), place.wants);
         }
         ask(&|b| dump(b, All::Chains), &mut |payload| {
             if let Some(chain) = Chain::read(payload).filter(|chain| self.seen.serves(chain)) {
-                done = done.and(insert_heads(text, &chain));
+                insert_heads(out, &chain);
             }
-        })?;
-        done.map_err(|_| Errno::EINVAL)
+        })
     }
 
     /// When nothing has changed: one question, no program, nothing allocated.
@@ -187,7 +186,10 @@ impl Nft {
     }
 
     pub fn grant(&mut self, _root: &Root, leases: &[Lease], term: Millis) -> Result<(), Errno> {
-        self.put(leases, Some(term))
+        self.put(leases, Some(term)).inspect_err(|_| {
+            // Of more than fit into one transaction some may have been given.
+            let _ = self.put(leases, None);
+        })
     }
 
     pub fn revoke(&mut self, _root: &Root, leases: &[Lease]) -> Result<(), Errno> {
@@ -212,10 +214,6 @@ impl Nft {
 
     fn transact(&mut self, leases: &[Lease], term: Option<Millis>) -> Result<(), Errno> {
         let Self { seen, whole, table, .. } = self;
-        let known = |lease: &Lease| Set::of(lease).is_some_and(|set| seen.sets & set.bit() != 0);
-        if !leases.iter().all(known) {
-            return Err(Errno::ENOENT);
-        }
         let mut room = [0; DATAGRAM];
         let mut batch = Batch::new(&mut room);
         begin(&mut batch);
@@ -226,22 +224,17 @@ impl Nft {
             *whole = whole.map(|n| n.checked_add(1).unwrap_or(1));
             Ok(())
         };
-        let places = core::iter::once((*table, seen.sets)).chain(seen.places.iter().map(|p| (p.table(), p.has)));
-        for (table, sets) in places {
-            for set in Set::ALL.into_iter().filter(|set| sets & set.bit() != 0) {
-                // Each key once: a second removal of the same would fail the transaction.
-                let mut keys = Vec::<Key, { nftables::KEYS_MOST }>::new();
-                let mut rest = leases.iter().filter_map(|lease| set.key(lease)).peekable();
-                while rest.peek().is_some() {
-                    keys.clear();
-                    while let Some(key) = rest.next_if(|_| !keys.is_full()) {
-                        if !keys.contains(&key) {
-                            let _ = keys.push(key);
-                        }
-                    }
-                    if !nftables::lease(&mut batch, table, set, &keys, term) {
+        for lease in leases {
+            let (sets, key) = element(lease);
+            if sets & seen.sets == 0 {
+                return Err(Errno::ENOENT);
+            }
+            let places = seen.places.iter().map(|p| (p.table(), p.has));
+            for (table, has) in core::iter::once((*table, seen.sets)).chain(places) {
+                for set in Set::ALL.into_iter().filter(|set| sets & has & set.bit() != 0) {
+                    if !nftables::lease(&mut batch, table, set, &key, term) {
                         send(&mut batch)?;
-                        nftables::lease(&mut batch, table, set, &keys, term);
+                        nftables::lease(&mut batch, table, set, &key, term);
                     }
                 }
             }
@@ -250,8 +243,9 @@ impl Nft {
     }
 
     pub fn left(&mut self, _root: &Root, lease: &Lease) -> Option<Millis> {
-        let set = Set::of(lease)?;
-        let key = set.key(lease)?;
+        let (sets, key) = element(lease);
+        // The first is in every table.
+        let set = Set::ALL.into_iter().find(|set| sets & set.bit() != 0)?;
         let mut left = None;
         let asked = ask(&|b| nftables::get_element(b, self.table, set, &key), &mut |p| left = nftables::left(p));
         left.filter(|_| asked.is_ok())
@@ -269,7 +263,7 @@ impl Nft {
             for set in Set::ALL {
                 note(change(&|b| nftables::empty_set(b, self.table, set)));
             }
-            self.seen = Seen::NOTHING;
+            self.seen.clear();
             return done;
         }
         for _ in 0..ATTEMPTS {
@@ -286,7 +280,7 @@ impl Nft {
             }
         }
         note(change(&|b| delete_table(b, OWN)));
-        self.seen = Seen::NOTHING;
+        self.seen.clear();
         done
     }
 }
