@@ -16,8 +16,10 @@ pub mod decide;
 pub mod detect;
 pub mod entry;
 pub mod event;
+pub mod firewall;
 pub mod guard;
 pub mod incident;
+#[cfg(feature = "iptables")]
 pub mod iptables;
 pub mod journal;
 pub mod lease;

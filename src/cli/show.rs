@@ -34,8 +34,14 @@ pub fn answer(answer: &Answer, json: bool) -> Exit {
             complain(format_args!("refused: only with option open_scope 'all' in the config"));
             return Exit::Refused;
         }
+        Answer::Spared(why) => {
+            complain(format_args!("refused: never capped is {}", why.name()));
+            return Exit::Refused;
+        }
         Answer::NoRules => {
-            complain(format_args!("no emergency rules are in place; `ctwarden status` says why"));
+            complain(format_args!(
+                "there are no emergency rules for that here: `ctwarden status` says why, or open_scope in the config is narrower"
+            ));
             return Exit::Fault;
         }
         Answer::Busy => {
@@ -128,9 +134,9 @@ pub fn windows(w: &Windows, json: bool) {
     if json {
         return show_json::windows(w);
     }
-    match w.open {
-        Some(_) => window_rows(w),
-        None => print(format_args!("closed")),
+    match (w.open, w.shedding) {
+        (None, 0) => print(format_args!("closed")),
+        _ => window_rows(w),
     }
 }
 

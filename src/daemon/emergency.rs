@@ -13,11 +13,12 @@ use super::report::tell;
 use super::run::Daemon;
 use super::system;
 use ctwarden::config::{Config, LANS};
+use ctwarden::decide::shed::{Pressure, Spared, may_shed};
 use ctwarden::detect::Verdict;
 use ctwarden::event::{Event, Lifeline};
 use ctwarden::journal::Setting;
 use ctwarden::lease::{Backend, Due, LIFELINE_RENEW_AT, LIFELINE_TERM, Lease, SHEDS, Scope, TERM, Windows};
-use ctwarden::protocol::{By, ROWS_MOST, TopKey};
+use ctwarden::protocol::Answer;
 use ctwarden::units::{Entries, Millis};
 use nix::errno::Errno;
 
@@ -166,8 +167,11 @@ impl Daemon {
         if e.lifeline == Lifeline::On {
             ports(config, &lan, config.lifeline_dns && e.firewall.dns_fits(), true, &mut leases);
             e.lifeline_ends = now.after(LIFELINE_TERM);
-            if let Err(errno) = e.firewall.grant(root, &leases, LIFELINE_TERM) {
-                e.lifeline = Lifeline::Failed { errno: errno as i32 };
+            match e.firewall.grant(root, &leases, LIFELINE_TERM) {
+                Ok(()) => {}
+                // None of its ports would be let in.
+                Err(Errno::EOPNOTSUPP) => e.lifeline = Lifeline::NotAccepted,
+                Err(errno) => e.lifeline = Lifeline::Failed { errno: errno as i32 },
             }
         }
         if e.lifeline != before {
@@ -177,16 +181,23 @@ impl Daemon {
 
     /// Caps whoever holds too much, as the sample has it that the plan was just made from.
     pub(super) fn shed_whoever(&mut self, count: Entries) {
-        let mut leases = heapless::Vec::<Lease, SHEDS>::new();
-        if let Some(level) = self.work.plan().level {
-            let top = self.work.top(By::Source, ROWS_MOST, count);
-            for row in top.rows.iter().filter(|row| row.tally.entries > level) {
-                if let TopKey::Source(address) = row.key {
-                    let _ = leases.push(Lease::Source(address));
-                }
-            }
-        }
-        let _ = self.shed(&leases, 0);
+        let now = self.now();
+        let running: heapless::Vec<Lease, SHEDS> = self.emergency.windows.shedding(now).map(|(l, _)| l).collect();
+        let lan = lan(&self.config);
+        let spared = Spared { own: &addresses::own(), lan: &lan, protect: &self.config.protect };
+        let low = self.counters.table(&self.root).map_or(Entries(0), |t| t.max.part(self.config.low));
+        let pressure = Pressure { count, low, level: self.work.plan().level };
+        let choice = self.work.choose(&pressure, &running, &spared);
+        let _ = self.shed(&choice.leases, choice.left_out);
+    }
+
+    /// Somebody asked for this cap.
+    pub(super) fn shed_asked(&mut self, lease: &Lease, until: Millis) -> Result<(), Answer> {
+        let spared = Spared { own: &addresses::own(), lan: &lan(&self.config), protect: &self.config.protect };
+        may_shed(lease, &spared).map_err(Answer::Spared)?;
+        self.shed(core::slice::from_ref(lease), 0).map_err(|e| Answer::Failed { errno: e as i32 })?;
+        self.emergency.windows.shed_until(lease, until);
+        Ok(())
     }
 
     /// Caps these, as far as they have not had their time. Told: how many could not be.
@@ -227,10 +238,13 @@ impl Daemon {
         let Self { emergency: e, root, config, .. } = self;
         let term = TERM.min(total);
         let leases = e.without_lifeline(leases_of(scope, config), config);
-        let granted = e.firewall.grant(root, &leases, term).and_then(|()| match leases.first() {
-            Some(first) if e.firewall.left(root, first).is_none() => Err(Errno::ENOENT),
-            _ => Ok(()),
-        });
+        // With the lifeline there may be nothing left to open.
+        let granted = match leases.is_empty() {
+            true => Ok(()),
+            false => e.firewall.grant(root, &leases, term).and_then(|()| {
+                leases.iter().any(|l| e.firewall.left(root, l).is_some()).then_some(()).ok_or(Errno::ENOENT)
+            }),
+        };
         if let Err(errno) = granted {
             let _ = e.firewall.revoke(root, &leases);
             tell(Event::NotOpened { scope, errno: errno as i32 });
@@ -285,6 +299,14 @@ impl Daemon {
                 self.close(if over { "its time is over" } else { "the table is calm" });
             }
         }
+        let due: heapless::Vec<(Lease, Millis), SHEDS> = self.emergency.windows.sheds_due(now).collect();
+        for (lease, term) in &due {
+            let Self { emergency: e, root, .. } = self;
+            // Not given: tried again at the next turn, until the kernel's time is over.
+            if e.firewall.grant(root, core::slice::from_ref(lease), *term).is_ok() {
+                e.windows.shed(now, core::slice::from_ref(lease), *term);
+            }
+        }
         let e = &self.emergency;
         if e.lifeline == Lifeline::On && e.lifeline_ends.since(now) <= LIFELINE_RENEW_AT {
             self.throw_lifeline();
@@ -299,7 +321,8 @@ impl Daemon {
         let Self { emergency: e, root, config, .. } = self;
         let Some(opening) = e.windows.opening().copied() else { return };
         let leases = e.without_lifeline(leases_of(opening.scope, config), config);
-        match e.firewall.grant(root, &leases, term) {
+        let granted = if leases.is_empty() { Ok(()) } else { e.firewall.grant(root, &leases, term) };
+        match granted {
             Ok(()) => e.windows.renewed(now, term),
             // A firewall that is just being loaded anew: tried again with the next look, until the kernel's time is over.
             Err(_) => e.ready = false,
@@ -343,7 +366,7 @@ impl Daemon {
         }
         if let Some(o) = e.windows.opening().copied() {
             let leases = e.without_lifeline(leases_of(o.scope, config), config);
-            if leases.first().is_some_and(|first| e.firewall.left(root, first).is_none()) {
+            if !leases.iter().any(|l| e.firewall.left(root, l).is_some()) {
                 let _ = e.firewall.grant(root, &leases, o.ends.since(now));
             }
         }

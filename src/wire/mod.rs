@@ -3,3 +3,4 @@
 pub mod conntrack;
 pub mod netlink;
 pub mod nftables;
+pub mod route;

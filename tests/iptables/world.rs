@@ -265,10 +265,6 @@ impl Subject {
         self.ask(&format!("left {lease}")).parse().unwrap_or(-2.0)
     }
 
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     /// As the kernel does when memory is short.
     pub fn kill(mut self) {
         let _ = self.child.kill();

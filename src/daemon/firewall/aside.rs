@@ -4,21 +4,17 @@
 
 use super::Health;
 use super::guardian::{ASK, CLOSE, is_aside, lock, put_back};
-use super::program::{find, start, wait};
+use super::program::{PATIENCE_MS, find, is_readable, start, wait};
 use crate::daemon::root::{FIREWALL_SCRIPT, OWN_PROGRAM, Root};
 use ctwarden::config::Config;
 use ctwarden::lease::Lease;
 use ctwarden::units::Millis;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{AccessFlags, Pid, access, pipe2, read, write};
-use std::ffi::CString;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
-/// An init script takes its time.
-const PATIENCE_MS: u16 = 20_000;
 /// Most seconds that an order can say.
 const MOST: u64 = 240;
 
@@ -46,12 +42,11 @@ impl Guardian {
 
     fn answer(&self) -> Result<u8, Errno> {
         let mut byte = [0];
-        let patience = PollTimeout::from(PATIENCE_MS);
-        if poll(&mut [PollFd::new(self.answers.as_fd(), PollFlags::POLLIN)], patience)? == 0 {
+        if !is_readable(&self.answers, PATIENCE_MS) {
             return Err(Errno::ETIMEDOUT);
         }
-        match read(&self.answers, &mut byte)? {
-            1 => Ok(byte[0]),
+        match (read(&self.answers, &mut byte)?, byte) {
+            (1, [answer]) => Ok(answer),
             _ => Err(Errno::ESRCH),
         }
     }
@@ -80,7 +75,7 @@ impl Aside {
         if self.script {
             root.is_real() && access(root.path(&[FIREWALL_SCRIPT]).as_str(), AccessFlags::X_OK).is_ok()
         } else {
-            ["iptables-save", "iptables-restore"].iter().all(|name| find(root, name).is_some())
+            [c"iptables-save", c"iptables-restore"].iter().all(|name| find(root, name).is_some())
         }
     }
 
@@ -159,12 +154,11 @@ impl Aside {
             V6 => c"6",
             _ => c"46",
         };
-        let seconds = CString::new(seconds.to_string()).map_err(|_| Errno::EINVAL)?;
-        let words = [c"guardian", c"hold", what, seconds.as_c_str()];
         let ends = [Some(&their_orders), Some(&their_answers)];
-        let pid = start(root, &root.path(&[OWN_PROGRAM]), &words, ends, true)?;
+        let pid = start(root, &root.path(&[OWN_PROGRAM]), &[c"ctwarden", c"guardian", what], ends, true)?;
         drop((their_orders, their_answers));
         let guardian = Guardian { pid, orders, answers };
+        guardian.order(seconds)?;
         match guardian.answer() {
             Ok(0) => {
                 self.guardian = Some(guardian);

@@ -10,18 +10,23 @@
 //! program.rs   other programs: started, fed, waited for
 //! ```
 
+#[cfg(feature = "iptables")]
 mod aside;
+#[cfg(feature = "iptables")]
 mod guardian;
+#[cfg(feature = "iptables")]
 mod iptables;
 mod nft;
 mod program;
 
 use super::root::Root;
+#[cfg(feature = "iptables")]
 use aside::Aside;
 use ctwarden::config::Config;
 use ctwarden::event::Lifeline;
 use ctwarden::lease::{Backend, Lease};
 use ctwarden::units::Millis;
+#[cfg(feature = "iptables")]
 use iptables::Iptables;
 use nft::Nft;
 use nix::errno::Errno;
@@ -43,8 +48,11 @@ pub struct Firewall {
     backend: Backend,
     fw4: Nft,
     nft: Nft,
+    #[cfg(feature = "iptables")]
     iptables: Iptables,
+    #[cfg(feature = "iptables")]
     snapshot: Aside,
+    #[cfg(feature = "iptables")]
     script: Aside,
 }
 
@@ -54,10 +62,14 @@ macro_rules! dispatch {
         match $self.backend {
             Backend::Fw4 => $self.fw4.$call($($argument),*),
             Backend::Nft => $self.nft.$call($($argument),*),
+            #[cfg(feature = "iptables")]
             Backend::Iptables => $self.iptables.$call($($argument),*),
+            #[cfg(feature = "iptables")]
             Backend::Snapshot => $self.snapshot.$call($($argument),*),
+            #[cfg(feature = "iptables")]
             Backend::Script => $self.script.$call($($argument),*),
-            Backend::None => $none,
+            // None, or one that this build does without.
+            _ => $none,
         }
     };
 }
@@ -69,8 +81,11 @@ impl Firewall {
             backend: Backend::None,
             fw4: Nft::fw4(),
             nft: Nft::own(),
+            #[cfg(feature = "iptables")]
             iptables: Iptables::new(),
+            #[cfg(feature = "iptables")]
             snapshot: Aside::snapshot(),
+            #[cfg(feature = "iptables")]
             script: Aside::script(),
         }
     }
@@ -87,7 +102,7 @@ impl Firewall {
                 .into_iter()
                 .find(|backend| {
                     self.backend = *backend;
-                    dispatch!(self, usable(root), true)
+                    dispatch!(self, usable(root), false)
                 })
                 .unwrap_or_default()
         });
@@ -148,12 +163,8 @@ impl Firewall {
     }
 }
 
-/// `ctwarden guardian …`, which the daemon starts and the init script calls: its exit status. `None`: it is another command.
-pub fn guardian() -> Option<u8> {
-    let words: Vec<_> = std::env::args_os().skip(1).collect();
-    let words: Vec<_> = words.iter().filter_map(|word| word.to_str()).collect();
-    match words.as_slice() {
-        ["guardian", rest @ ..] => Some(guardian::main(rest)),
-        _ => None,
-    }
+/// `ctwarden guardian …`, which the daemon starts and the init script calls: whether all went well.
+#[cfg(feature = "iptables")]
+pub fn guardian(what: &str) -> bool {
+    guardian::main(what.as_bytes())
 }

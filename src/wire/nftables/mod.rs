@@ -6,7 +6,7 @@
 
 mod seen;
 
-use super::netlink::{Batch, FLAG_CREATE, FLAG_DUMP, FLAG_REQUEST, HEADER, Head, NFGEN, Writer, align};
+use super::netlink::{Batch, FLAG_CREATE, FLAG_DUMP, FLAG_REQUEST, HEADER, Head, NFGEN, align};
 use crate::entry::mask;
 use crate::lease::Lease;
 use crate::units::Millis;

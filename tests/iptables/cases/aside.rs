@@ -34,7 +34,7 @@ fn guardians(world: &World) -> Vec<Pid> {
         .filter(|pid: &i32| {
             let said = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             let net = fs::metadata(format!("/proc/{pid}/ns/net")).map_or(1, |m| m.ino());
-            net == here && said.windows(13).any(|w| w == b"guardian\0hold")
+            net == here && said.starts_with(b"ctwarden\0guardian\0")
         })
         .map(Pid::from_raw)
         .collect()
@@ -147,6 +147,22 @@ pub fn snapshot(world: &mut World, checks: &mut Checks<'_>) -> Outcome<()> {
     subject.ask("recheck");
     checks.equal("remove", subject.ask("remove"), "ok".into());
     checks.equal("changes nothing", both(world)? == reloaded, true);
+
+    // The owner's rules are in a chain that a reload leaves alone.
+    world.shell("iptables -A input_rule -s 192.0.2.66 -j DROP")?;
+    checks.equal("once more", begun(&mut subject, &grant), true);
+    checks.equal("a user's chain is kept", world.shell("iptables -S input_rule")?.contains("-s 192.0.2.66"), true);
+    world.shell("iptables -A input_rule -s 192.0.2.67 -j DROP")?;
+    checks.equal("closed", subject.ask("revoke all 4,all 6"), "ok".into());
+    let rules = world.shell("iptables -S input_rule")?;
+    checks.equal("what was added to it too, nothing twice", rules.matches("192.0.2.6").count(), 2);
+
+    // A family without a firewall.
+    world.shell("ip6tables -F; ip6tables -X; ip6tables -P FORWARD ACCEPT")?;
+    let bare = both(world)?;
+    checks.equal("an open family is no obstacle", begun(&mut subject, &grant), true);
+    checks.equal("closed", subject.ask("revoke all 4,all 6"), "ok".into());
+    checks.equal("and left alone", both(world)? == bare, true);
     checks.equal("no guardian is left", guardians(world).len(), 0);
     Ok(())
 }

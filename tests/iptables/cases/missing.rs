@@ -9,7 +9,7 @@ const CONFIG: &str = "config ctwarden 'main'\n option open_scope 'all'\n";
 pub fn case(world: &mut World, checks: &mut Checks<'_>) -> Outcome<()> {
     world.firewall()?;
     let leases = ["source 10.0.0.1", "router br-lan 6 22", "lan br-lan", "all 4", "all 6"];
-    let mut possible = |world: &World, checks: &mut Checks<'_>, what: &str, expected: [bool; 5]| -> Outcome<()> {
+    let possible = |world: &World, checks: &mut Checks<'_>, what: &str, expected: [bool; 5]| -> Outcome<()> {
         let mut subject = Subject::start(world, "iptables", CONFIG)?;
         subject.ask("install");
         let found = leases.map(|lease| subject.ask(&format!("grant 30 {lease}")) == "ok");
@@ -36,9 +36,19 @@ pub fn case(world: &mut World, checks: &mut Checks<'_>) -> Outcome<()> {
     checks.equal("and says so", subject.ask("install"), "EOPNOTSUPP".into());
     checks.equal("again", subject.ask("recheck"), "Missing".into());
 
-    world.hidden = vec![];
-    world.shell(
-        "for t in raw mangle filter nat; do for i in iptables ip6tables; do $i -t $t -F; $i -t $t -X; done; done",
-    )?;
+    // A router whose firewall is nft's: an accept of ours would not count there.
+    let other = World::new(world.variant, &format!("others-{}", world.variant.name()))?;
+    let mut subject = Subject::start(&other, "iptables", CONFIG)?;
+    checks.equal("no firewall yet: chosen", subject.ask("probe"), "iptables".into());
+    other.shell("iptables -F; iptables -X")?;
+    drop(subject);
+    drop(other);
+    let other = World::new(world.variant, &format!("others-{}", world.variant.name()))?;
+    other.shell("nft add table inet others")?;
+    let mut subject = Subject::start(&other, "iptables", CONFIG)?;
+    for _ in 0..2 {
+        checks.check("only nft's: not chosen", subject.ask("probe") != "iptables", || "it is".into());
+    }
+    checks.equal("and nothing touched", other.shell("nft list tables")?, "table inet others\n".into());
     Ok(())
 }

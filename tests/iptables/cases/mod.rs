@@ -2,6 +2,7 @@
 
 mod all;
 mod aside;
+mod full;
 mod lan;
 mod missing;
 mod router;
@@ -17,7 +18,7 @@ use crate::world::{Variant, World};
 
 type Case = fn(&mut World, &mut Checks<'_>) -> Outcome<()>;
 
-const CASES: [(u8, &str, Case); 8] = [
+const CASES: [(u8, &str, Case); 9] = [
     (1, "rules", rules::case),
     (2, "router", router::case),
     (3, "lan", lan::case),
@@ -26,6 +27,7 @@ const CASES: [(u8, &str, Case); 8] = [
     (6, "missing", missing::case),
     (7, "snapshot", aside::snapshot),
     (8, "script", aside::script),
+    (9, "full", full::case),
 ];
 
 /// So many at a time: they mostly wait.

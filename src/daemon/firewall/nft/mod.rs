@@ -85,7 +85,7 @@ impl Nft {
         let mut names = [0; 64];
         let legacy = root.read(IPTABLES_NAMES, &mut names).is_ok_and(|names| !names.is_empty());
         let [native, _] = self.seen.heads;
-        find(root, "nft").is_some() && (native > 0 || !(legacy || self.seen.iptables))
+        find(root, c"nft").is_some() && (native > 0 || !(legacy || self.seen.iptables))
     }
 
     fn look(&mut self) -> Result<(), Errno> {
@@ -123,7 +123,7 @@ impl Nft {
     }
 
     fn load(&mut self, root: &Root, count: u16) -> Result<(), Errno> {
-        let program = find(root, "nft").ok_or(Errno::ENOENT)?;
+        let program = find(root, c"nft").ok_or(Errno::ENOENT)?;
         let mut done = Err(Errno::ECANCELED);
         // As it is; from scratch, should there be sets of a former version; without counting, should the kernel not know how.
         for (keep, count) in [(true, count), (false, count), (false, 0)] {
@@ -132,7 +132,7 @@ impl Nft {
             let out = &mut |part: &str| text.push_str(part);
             own_table(out, keep, count);
             self.foreign(out)?;
-            done = run(root, &program, &[c"-f", c"-"], Some(&piped(text.as_bytes())?));
+            done = run(root, &program, &[c"nft", c"-f", c"-"], Some(&piped(text.as_bytes())?));
             if done.is_ok() {
                 self.counts = count > 0;
                 break;
