@@ -23,7 +23,7 @@ use ctwarden::wire::netlink::Batch;
 use ctwarden::wire::nftables::{
     self, All, Chain, Rule, Set, Sets, Table, begin, delete_set, delete_table, dump, element,
 };
-use link::{DATAGRAM, ask, change, commit};
+use link::{DATAGRAM, Link};
 use look::Seen;
 use nix::errno::Errno;
 
@@ -34,6 +34,7 @@ const ATTEMPTS: u8 = 4;
 
 pub struct Nft {
     table: Table<'static>,
+    link: Link,
     seen: Seen,
     /// The generation at which all was whole, counted up with our own changes.
     whole: Option<u32>,
@@ -52,7 +53,7 @@ impl Nft {
         Self::of(OWN)
     }
     const fn of(table: Table<'static>) -> Self {
-        Self { table, seen: Seen::NOTHING, whole: None, counts: false, pause: 0 }
+        Self { table, link: Link::new(), seen: Seen::NOTHING, whole: None, counts: false, pause: 0 }
     }
 
     fn is_own(&self) -> bool {
@@ -89,9 +90,9 @@ impl Nft {
     }
 
     fn look(&mut self) -> Result<(), Errno> {
-        let mut done = Err(Errno::EAGAIN);
+        let (mut done, own) = (Err(Errno::EAGAIN), self.is_own());
         for _ in 0..ATTEMPTS {
-            done = self.seen.look(self.table, self.is_own());
+            done = self.seen.look(&mut self.link, self.table, own);
             if done != Err(Errno::EAGAIN) {
                 break;
             }
@@ -106,7 +107,7 @@ impl Nft {
     /// Looks, and remembers the generation if all is whole.
     fn is_whole(&mut self) -> Result<bool, Errno> {
         // First: what changes while we look is seen the next time.
-        let now = look::now()?;
+        let now = look::now(&mut self.link)?;
         self.look()?;
         let whole = self.seen.is_whole(self.wanted());
         self.whole = whole.then_some(now);
@@ -142,17 +143,18 @@ impl Nft {
     }
 
     /// Head rules for all foreign base chains, in place of those that are there.
-    fn foreign(&self, out: Sink<'_>) -> Result<(), Errno> {
-        ask(&|b| dump(b, All::Rules), &mut |payload| {
+    fn foreign(&mut self, out: Sink<'_>) -> Result<(), Errno> {
+        let Self { seen, link, .. } = self;
+        link.ask(&|b| dump(b, All::Rules), &mut |payload| {
             if let Some(rule) = Rule::read(payload).filter(|r| is_plain(r.chain) && is_plain(r.table.name)) {
                 delete_rule(out, &rule);
             }
         })?;
-        for place in &self.seen.places {
+        for place in &seen.places {
             foreign_sets(out, place.table(), place.wants);
         }
-        ask(&|b| dump(b, All::Chains), &mut |payload| {
-            if let Some(chain) = Chain::read(payload).filter(|chain| self.seen.serves(chain)) {
+        link.ask(&|b| dump(b, All::Chains), &mut |payload| {
+            if let Some(chain) = Chain::read(payload).filter(|chain| seen.serves(chain)) {
                 insert_heads(out, &chain);
             }
         })
@@ -160,7 +162,7 @@ impl Nft {
 
     /// When nothing has changed: one question, no program, nothing allocated.
     pub fn recheck(&mut self, root: &Root, config: &Config) -> Health {
-        match look::now() {
+        match look::now(&mut self.link) {
             Ok(now) if self.whole == Some(now) => return Health::Sound,
             Ok(_) => {}
             Err(_) => return Health::Missing,
@@ -213,13 +215,13 @@ impl Nft {
     }
 
     fn transact(&mut self, leases: &[Lease], term: Option<Millis>) -> Result<(), Errno> {
-        let Self { seen, whole, table, .. } = self;
+        let Self { seen, whole, table, link, .. } = self;
         let mut room = [0; DATAGRAM];
         let mut batch = Batch::new(&mut room);
         begin(&mut batch);
         let empty = batch.room();
         let mut send = |batch: &mut Batch<'_>| {
-            commit(batch)?;
+            link.commit(batch)?;
             // 0 is left out.
             *whole = whole.map(|n| n.checked_add(1).unwrap_or(1));
             Ok(())
@@ -247,7 +249,8 @@ impl Nft {
         // The first is in every table.
         let set = Set::ALL.into_iter().find(|set| sets & set.bit() != 0)?;
         let mut left = None;
-        let asked = ask(&|b| nftables::get_element(b, self.table, set, &key), &mut |p| left = nftables::left(p));
+        let table = self.table;
+        let asked = self.link.ask(&|b| nftables::get_element(b, table, set, &key), &mut |p| left = nftables::left(p));
         left.filter(|_| asked.is_ok())
     }
 
@@ -261,13 +264,14 @@ impl Nft {
         };
         if !self.is_own() {
             for set in Set::ALL {
-                note(change(&|b| nftables::empty_set(b, self.table, set)));
+                note(self.link.change(&|b| nftables::empty_set(b, FW4, set)));
             }
             self.seen.clear();
+            self.link.close();
             return done;
         }
         for _ in 0..ATTEMPTS {
-            let rules = remove_rules();
+            let rules = remove_rules(&mut self.link);
             if rules == Ok(0) {
                 break;
             }
@@ -276,11 +280,12 @@ impl Nft {
         note(self.look());
         for place in &self.seen.places {
             for set in Set::ALL.into_iter().filter(|set| place.has & set.bit() != 0) {
-                note(change(&|b| delete_set(b, place.table(), set)));
+                note(self.link.change(&|b| delete_set(b, place.table(), set)));
             }
         }
-        note(change(&|b| delete_table(b, OWN)));
+        note(self.link.change(&|b| delete_table(b, OWN)));
         self.seen.clear();
+        self.link.close();
         done
     }
 }
@@ -289,17 +294,17 @@ impl Nft {
 const LONGEST_REMOVAL: usize = 640;
 
 /// Takes rules of ours out of foreign chains, as many as fit into one transaction; how many.
-fn remove_rules() -> Result<u32, Errno> {
+fn remove_rules(link: &mut Link) -> Result<u32, Errno> {
     let mut room = [0; DATAGRAM];
     let mut batch = Batch::new(&mut room);
     begin(&mut batch);
     let mut count = 0;
-    ask(&|b| dump(b, All::Rules), &mut |payload| {
+    link.ask(&|b| dump(b, All::Rules), &mut |payload| {
         if let Some(rule) = Rule::read(payload)
             && batch.room() > LONGEST_REMOVAL
         {
             count += u32::from(nftables::delete_rule(&mut batch, &rule));
         }
     })?;
-    if count > 0 { commit(&mut batch).map(|()| count) } else { Ok(0) }
+    if count > 0 { link.commit(&mut batch).map(|()| count) } else { Ok(0) }
 }
