@@ -258,8 +258,8 @@ impl Nft {
         let mut done = Ok(());
         self.whole = None;
         let mut note = |outcome| match outcome {
-            // Gone already; or, of a set that fw4 looks into too, its own.
-            Ok(()) | Err(Errno::ENOENT | Errno::EBUSY) => {}
+            // Gone already.
+            Ok(()) | Err(Errno::ENOENT) => {}
             Err(e) => done = Err(e),
         };
         if !self.is_own() {
@@ -280,7 +280,11 @@ impl Nft {
         note(self.look());
         for place in &self.seen.places {
             for set in Set::ALL.into_iter().filter(|set| place.has & set.bit() != 0) {
-                note(self.link.change(&|b| delete_set(b, place.table(), set)));
+                // fw4's, which looks into it too: what we put there.
+                note(match self.link.change(&|b| delete_set(b, place.table(), set)) {
+                    Err(Errno::EBUSY) => self.link.change(&|b| nftables::empty_set(b, place.table(), set)),
+                    done => done,
+                });
             }
         }
         note(self.link.change(&|b| delete_table(b, OWN)));
