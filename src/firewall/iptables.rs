@@ -1,7 +1,8 @@
 //! The language of `iptables-save`: all that xtables prints, legacy or by way of nftables.
 
+use super::flags::{flag_bits, flags};
 use super::graph::{Hook, Verdict};
-use super::matches::{Hit, Kind, flag_bits, flags};
+use super::matches::{Hit, Kind};
 use super::word::Words;
 use super::{Check, Limit, Match, hash};
 

@@ -1,7 +1,8 @@
 //! The language of `nft list ruleset`, as versions 0.9 to 1.1 print it, numbers or names.
 
+use super::flags::flag_match;
 use super::graph::{Hook, Verdict};
-use super::matches::{Hit, Kind, flag_bits, flags};
+use super::matches::{Hit, Kind};
 use super::word::{Word, Words};
 use super::{Check, Limit, Match, hash};
 use crate::entry::protocol;
@@ -378,50 +379,5 @@ fn skip(words: &mut Words<'_>, mut count: u8) {
     {
         *words = ahead;
         count -= 1;
-    }
-}
-
-/// What of the flags comes behind `tcp flags`:
-///
-/// ```text
-/// syn / fin,syn,rst,ack           syn set, the other three not
-/// & (fin | syn | rst | ack) == syn                the same, as printed since 1.0.8
-/// fin,syn                         one of them set
-/// ! syn                           not set
-/// == 0x0                          exactly these
-/// ```
-fn flag_match(words: &mut Words<'_>) -> Option<Hit> {
-    if words.eat("&") {
-        let mask = flag_term(words)?;
-        let inverted = words.eat("!=");
-        if !inverted && !words.eat("==") {
-            return None;
-        }
-        let hit = flags(mask, flag_term(words)?);
-        return Some(if inverted { hit.not() } else { hit });
-    }
-    let (unequal, equal, unset) = (words.eat("!="), words.eat("=="), words.eat("!"));
-    let value = flag_term(words)?;
-    let hit = if words.eat("/") {
-        flags(flag_term(words)?, value)
-    } else if equal || unequal {
-        flags(0xff, value)
-    } else {
-        let none = flags(value, 0);
-        if unset { none } else { none.not() }
-    };
-    Some(if unequal { hit.not() } else { hit })
-}
-
-/// `fin,syn`, `(fin | syn)`, `0x1 | 0x2`
-fn flag_term(words: &mut Words<'_>) -> Option<u8> {
-    let mut bits = 0;
-    loop {
-        let word = words.text();
-        let word = word.strip_prefix(b"(").unwrap_or(word);
-        bits |= flag_bits(word.strip_suffix(b")").unwrap_or(word))?;
-        if !words.eat("|") {
-            return Some(bits);
-        }
     }
 }

@@ -106,7 +106,7 @@ fn rules(draw: &mut Draw, family: &str, chain: Option<usize>, most: usize, nat: 
 
 fn nft_rule(draw: &mut Draw, family: &str, chain: Option<usize>, nat: bool) -> String {
     let further: Vec<usize> = (0..CHAINS).filter(|c| chain.is_none_or(|here| *c > here)).collect();
-    let mut send = |draw: &mut Draw| match further.as_slice() {
+    let send = |draw: &mut Draw| match further.as_slice() {
         [] => "return".to_owned(),
         some => format!("{} c{}", draw.of(&["jump", "jump", "goto"]), some[draw.below(some.len())]),
     };

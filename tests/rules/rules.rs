@@ -6,10 +6,22 @@
 
 mod generate;
 mod packets;
+mod programs;
 mod world;
 
+// The program's own code, without its command line.
+#[allow(dead_code)]
+#[path = "../../src/allocations.rs"]
+mod allocations;
+#[allow(dead_code)]
+#[path = "../../src/daemon/mod.rs"]
+mod daemon;
+#[allow(dead_code)]
+#[path = "../../src/stdio.rs"]
+mod stdio;
+
 use ctwarden::config::Config;
-use ctwarden::firewall::{Check, Findings, Question, Text};
+use ctwarden::firewall::{Check, Findings, Question, Reader, Text};
 use ctwarden::observe::lines::CutLine;
 use generate::{Draw, Language};
 use world::World;
@@ -39,7 +51,7 @@ fn main() {
         }
     }
     let mut world = World::new().unwrap_or_else(|why| panic!("{why}"));
-    let (mut passed, mut failed) = (0, 0);
+    let (mut passed, mut failed) = programs::run(&world);
     for language in Language::ALL {
         for translation in [false, true] {
             // Each ruleset can be made again by its seed alone.

@@ -9,7 +9,7 @@
 //! the daemon dies is no reason to close before: a new one may come. Should both die, what was set aside lies in the state
 //! folder, and `ctwarden guardian restore`, which the init script calls, puts it back.
 
-use super::program::{find, output, pause, piped, read_all, run};
+use super::program::{Text, find, output, pause, read_all, run};
 use crate::daemon::root::{FIREWALL_SCRIPT, Root, STATE_DIR, SystemPath};
 use crate::daemon::signals::Signals;
 use crate::daemon::statefile::make_folders;
@@ -21,6 +21,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::Mode;
 use nix::unistd::{AccessFlags, access, read, setsid, unlink, write};
 use std::ffi::CStr;
+use std::fmt::Write as _;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
@@ -190,7 +191,9 @@ impl Filter {
             return Err(Errno::EOPNOTSUPP);
         }
         keep(root, self.file, &text)?;
-        self.restore(root, &piped(OPEN.as_bytes())?, true)?;
+        let mut open = Text::new()?;
+        let _ = open.write_str(OPEN); // which is short
+        self.restore(root, &open.end(), true)?;
         // Somebody was faster, or it had no effect: that is not ours to hold.
         let opened = standing(&self.saved(root)?, &text) != Standing::Another;
         opened.then_some(()).ok_or(Errno::EAGAIN)

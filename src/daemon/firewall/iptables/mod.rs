@@ -16,7 +16,7 @@
 mod lists;
 
 use super::Health;
-use super::program::{find, output, pause, piped, run};
+use super::program::{Text, find, output, pause, run};
 use crate::daemon::kernel::tables::nft_tables;
 use crate::daemon::root::{RECENT, Root};
 use ctwarden::config::{Config, LANS};
@@ -31,6 +31,7 @@ use nix::errno::Errno;
 use nix::net::if_::if_nametoindex;
 use nix::unistd::{AccessFlags, access};
 use std::ffi::CStr;
+use std::fmt::Write as _;
 
 const RESTORE: [&CStr; 2] = [c"iptables-restore", c"ip6tables-restore"];
 const SAVE: [&CStr; 2] = [c"iptables-save", c"ip6tables-save"];
@@ -71,9 +72,13 @@ fn of(names: [&'static CStr; 2], family: Family) -> &'static CStr {
 fn restore(root: &Root, family: Family, how: &CStr, fill: &dyn Fn(Out<'_>)) -> Result<(), Errno> {
     let name = of(RESTORE, family);
     let program = find(root, name).ok_or(Errno::ENOENT)?;
-    let mut text = Vec::new();
-    fill(&mut |part| text.extend_from_slice(part.as_bytes()));
-    run(root, &program, &[name, c"--noflush", how], Some(&piped(&text)?))
+    let mut text = Text::new()?;
+    let mut whole = true;
+    fill(&mut |part| whole &= text.write_str(part).is_ok());
+    if !whole {
+        return Err(Errno::EMSGSIZE);
+    }
+    run(root, &program, &[name, c"--noflush", how], Some(&text.end()))
 }
 
 impl Iptables {

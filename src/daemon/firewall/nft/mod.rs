@@ -13,7 +13,7 @@ mod link;
 mod look;
 
 use super::Health;
-use super::program::{find, piped, run};
+use super::program::{Text, find, run};
 use crate::daemon::root::{IPTABLES_NAMES, Root};
 use ctwarden::config::Config;
 use ctwarden::lease::Lease;
@@ -26,6 +26,7 @@ use ctwarden::wire::nftables::{
 use link::{DATAGRAM, Link};
 use look::Seen;
 use nix::errno::Errno;
+use std::fmt::Write as _;
 
 /// After a vain attempt to put rules back this many looks are let pass.
 const LOOKS_BETWEEN_ATTEMPTS: u8 = 12;
@@ -129,11 +130,13 @@ impl Nft {
         // As it is; from scratch, should there be sets of a former version; without counting, should the kernel not know how.
         for (keep, count) in [(true, count), (false, count), (false, 0)] {
             self.look()?;
-            let mut text = String::new();
-            let out = &mut |part: &str| text.push_str(part);
+            let mut text = Text::new()?;
+            let mut whole = Ok(());
+            let out = &mut |part: &str| whole = whole.and(text.write_str(part));
             own_table(out, keep, count);
             self.foreign(out)?;
-            done = run(root, &program, &[c"nft", c"-f", c"-"], Some(&piped(text.as_bytes())?));
+            whole.map_err(|_| Errno::EMSGSIZE)?;
+            done = run(root, &program, &[c"nft", c"-f", c"-"], Some(&text.end()));
             if done.is_ok() {
                 self.counts = count > 0;
                 break;
