@@ -4,7 +4,7 @@ use super::Place;
 use super::check::load_or_complain;
 use super::exit::{Exit, Why};
 use super::text::{cell, complain, print};
-use crate::daemon::root::PIECE;
+use crate::daemon::root::{PIECE, terminated};
 use ctwarden::observe::lines::LineSplitter;
 use ctwarden::replay::Replay;
 use nix::fcntl::{OFlag, open};
@@ -17,7 +17,7 @@ pub fn run(place: &Place, file: &str) -> Exit {
     let Some(config) = load_or_complain(place, None) else { return Exit::Fault };
     let mut replay = Replay::new(&config);
     let mut splitter = LineSplitter::<PIECE>::new();
-    let read_on = open(file, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).and_then(|fd| {
+    let read_on = open(&terminated(file), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).and_then(|fd| {
         loop {
             let n = read(&fd, splitter.room())?;
             splitter.filled(n);

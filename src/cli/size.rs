@@ -6,7 +6,7 @@ use super::exit::{Exit, Why, complain_of};
 use super::show_json;
 use super::text::{Grouped, cell, complain, print};
 use crate::daemon::kernel::counters::Counters;
-use crate::daemon::root::{MAX, SYSCTL_FRAGMENT};
+use crate::daemon::root::{MAX, SYSCTL_FRAGMENT, terminated};
 use crate::daemon::system;
 use ctwarden::board;
 use ctwarden::journal::Setting;
@@ -194,17 +194,18 @@ fn keep(place: &Place, max: Entries, say: &dyn Fn(fmt::Arguments<'_>)) -> Result
         let _ = write!(key, "{}{part}", if key.is_empty() { "" } else { "." });
     }
     let folder = SYSCTL_FRAGMENT.rsplit_once('/').map_or("", |(folder, _)| folder);
-    let _ = mkdir(root.path(&[folder]).as_str(), Mode::from_bits_truncate(0o755));
+    let _ = mkdir(&terminated(&root.path(&[folder])), Mode::from_bits_truncate(0o755));
     let (path, fresh) = (root.path(&[SYSCTL_FRAGMENT]), root.path(&[SYSCTL_FRAGMENT, ".new"]));
     let mut text = heapless::String::<256>::new();
     let _ = writeln!(text, "# written by: ctwarden size --save\n{key}={max}");
-    let fd = open(fresh.as_str(), OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC, Mode::from_bits_truncate(0o644))?;
+    let fd =
+        open(&terminated(&fresh), OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC, Mode::from_bits_truncate(0o644))?;
     let whole = write(&fd, text.as_bytes()).is_ok_and(|n| n == text.len()) && fsync(&fd).is_ok();
     if !whole {
-        let _ = unlink(fresh.as_str());
+        let _ = unlink(&terminated(&fresh));
         return Err(Errno::EIO);
     }
-    renameat(AT_FDCWD, fresh.as_str(), AT_FDCWD, path.as_str())?;
+    renameat(AT_FDCWD, &terminated(&fresh), AT_FDCWD, &terminated(&path))?;
     say(format_args!("kept in {path}"));
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! The journal's file: written whole, synced, renamed into place, on tmpfs.
 
-use super::root::{BOOT_ID, Root, SystemPath};
+use super::root::{BOOT_ID, Root, SystemPath, terminated};
 use ctwarden::journal::{Journal, MOST_BYTES, Void};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag, open, renameat};
@@ -37,7 +37,7 @@ impl StateFile {
             path
         };
         let lock = open(
-            at("lock").as_str(),
+            &terminated(&at("lock")),
             OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_CLOEXEC,
             Mode::from_bits_truncate(0o600),
         )
@@ -53,7 +53,7 @@ impl StateFile {
     pub fn load(&mut self, root: &Root) -> Journal {
         let boot = boot_id(root);
         let mut room = [0; MOST_BYTES];
-        let Ok(fd) = open(self.path.as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()) else {
+        let Ok(fd) = open(&terminated(&self.path), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()) else {
             return Journal::new(boot);
         };
         let bytes = super::root::read_all(&fd, &mut room).unwrap_or(&[]);
@@ -66,7 +66,7 @@ impl StateFile {
     /// Writes the journal; an empty one is no file. On any error the former record still stands.
     pub fn save(&self, journal: &Journal) -> Result<(), Errno> {
         if journal.is_empty() {
-            return match unlink(self.path.as_str()) {
+            return match unlink(&terminated(&self.path)) {
                 Ok(()) | Err(Errno::ENOENT) => {
                     crate::daemon::crash::step();
                     Ok(())
@@ -77,7 +77,7 @@ impl StateFile {
         let mut room = [0; MOST_BYTES];
         let bytes = journal.encode(&mut room).ok_or(Errno::EOVERFLOW)?;
         let fd = open(
-            self.fresh.as_str(),
+            &terminated(&self.fresh),
             OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_CLOEXEC,
             Mode::from_bits_truncate(0o600),
         )?;
@@ -86,16 +86,16 @@ impl StateFile {
         }
         fsync(&fd)?;
         crate::daemon::crash::step();
-        renameat(nix::fcntl::AT_FDCWD, self.fresh.as_str(), nix::fcntl::AT_FDCWD, self.path.as_str())?;
+        renameat(nix::fcntl::AT_FDCWD, &terminated(&self.fresh), nix::fcntl::AT_FDCWD, &terminated(&self.path))?;
         crate::daemon::crash::step();
         Ok(())
     }
 }
 
 pub fn make_folders(path: &str) -> Result<(), Errno> {
-    let ends = path.char_indices().skip(1).filter(|(_, c)| *c == '/').map(|(i, _)| i).chain([path.len()]);
+    let ends = path.bytes().enumerate().skip(1).filter(|(_, b)| *b == b'/').map(|(i, _)| i).chain([path.len()]);
     for end in ends {
-        match mkdir(path.get(..end).unwrap_or(path), Mode::from_bits_truncate(0o755)) {
+        match mkdir(&terminated(path.get(..end).unwrap_or(path)), Mode::from_bits_truncate(0o755)) {
             Ok(()) | Err(Errno::EEXIST) => {}
             Err(e) => return Err(e),
         }

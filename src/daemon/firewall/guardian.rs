@@ -10,7 +10,7 @@
 //! folder, and `ctwarden guardian restore`, which the init script calls, puts it back.
 
 use super::program::{Text, find, output, pause, read_all, run};
-use crate::daemon::root::{FIREWALL_SCRIPT, Root, STATE_DIR, SystemPath};
+use crate::daemon::root::{FIREWALL_SCRIPT, Root, STATE_DIR, SystemPath, terminated};
 use crate::daemon::signals::Signals;
 use crate::daemon::statefile::make_folders;
 use crate::stdio;
@@ -67,7 +67,7 @@ fn place(root: &Root, file: &str) -> SystemPath {
 }
 
 fn is_there(root: &Root, file: &str) -> bool {
-    access(place(root, file).as_str(), AccessFlags::F_OK).is_ok()
+    access(&terminated(&place(root, file)), AccessFlags::F_OK).is_ok()
 }
 
 /// One guardian at a time. EBUSY: another one lives, and closes what it has opened.
@@ -231,7 +231,7 @@ impl Filter {
 
 fn create(root: &Root, file: &str) -> Result<OwnedFd, Errno> {
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_CLOEXEC;
-    open(place(root, file).as_str(), flags, Mode::from_bits_truncate(0o600))
+    open(&terminated(&place(root, file)), flags, Mode::from_bits_truncate(0o600))
 }
 
 fn keep(root: &Root, file: &str, text: &[u8]) -> Result<(), Errno> {
@@ -239,9 +239,9 @@ fn keep(root: &Root, file: &str, text: &[u8]) -> Result<(), Errno> {
 }
 
 fn open_kept(root: &Root, file: &str) -> Result<OwnedFd, Errno> {
-    open(place(root, file).as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())
+    open(&terminated(&place(root, file)), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())
 }
 
 fn forget(root: &Root, file: &str) -> Result<(), Errno> {
-    unlink(place(root, file).as_str())
+    unlink(&terminated(&place(root, file)))
 }
