@@ -9,6 +9,7 @@
 //! What is cheap stands first in a rule, and what no packet meets without a lease: `ct state untracked`, or a look into an
 //! empty set, before a look at the routes.
 
+use crate::text::{has, lines};
 use crate::wire::nftables::{Chain, FAMILY_INET, FAMILY_IP, FAMILY_IP6, Hook, Rule, Set, Sets, Table};
 use core::fmt::{Result, Write};
 
@@ -43,19 +44,22 @@ const fn heads(hook: Hook) -> &'static str {
 /// IPv4.
 pub fn head_rules(family: u8, hook: Hook) -> impl Iterator<Item = &'static str> {
     let v4 = family == FAMILY_IP;
-    heads(hook).lines().filter(move |line| !v4 || !(line.contains("ip6 ") || line.contains("_routed")))
+    lines(heads(hook)).filter(move |line| !v4 || !(has(line, "ip6 ") || has(line, "_routed")))
 }
 
 /// The sets that those rules look into.
 pub fn head_sets(family: u8, hook: Hook) -> Sets {
-    let looked = |set: &Set| head_rules(family, hook).any(|line| line.split([' ', '@']).any(|word| word == set.name()));
+    let looked = |set: &Set| {
+        head_rules(family, hook)
+            .any(|line| line.as_bytes().split(|b| b" @".contains(b)).any(|word| word == set.name().as_bytes()))
+    };
     Set::ALL.into_iter().filter(looked).fold(0, |sets, set| sets | set.bit())
 }
 
 /// Whether nft reads this as a name and nothing else.
 pub fn is_plain(name: &str) -> bool {
     name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b))
-        && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.bytes().next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_')
 }
 
 const fn family_name(family: u8) -> &'static str {
@@ -113,7 +117,7 @@ pub fn own_table(out: &mut dyn Write, keep: bool, count: u16) -> Result {
 /// When `out` does not take it.
 pub fn foreign_sets(out: &mut dyn Write, table: Table<'_>, sets: Sets) -> Result {
     for set in Set::ALL.into_iter().filter(|set| sets & set.bit() != 0) {
-        let definition = SETS.lines().find_map(|line| line.strip_prefix("set ")?.strip_prefix(set.name()));
+        let definition = lines(SETS).find_map(|line| line.strip_prefix("set ")?.strip_prefix(set.name()));
         let definition = definition.unwrap_or_default();
         words(out, &["add set ", family_name(table.family), " ", table.name, " ", set.name(), definition, "\n"])?;
     }

@@ -7,6 +7,7 @@ use super::text::{cell, complain, print};
 use crate::daemon::root::{PIECE, terminated};
 use ctwarden::observe::lines::LineSplitter;
 use ctwarden::replay::Replay;
+use ctwarden::text::lines;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use nix::unistd::read;
@@ -42,7 +43,7 @@ pub fn drill(place: &Place) -> Exit {
     let Some(config) = load_or_complain(place, None) else { return Exit::Fault };
     print(format_args!("a drill: what would be done while a host fills a table of 2,048 that relief cannot empty"));
     let mut replay = Replay::new(&config);
-    for line in DRILL.lines() {
+    for line in lines(DRILL) {
         feed(&mut replay, "drill", line.as_bytes());
     }
     Exit::Done

@@ -6,7 +6,7 @@ use super::exit::{Exit, Why, complain_of};
 use super::show_json;
 use super::text::{Grouped, cell, complain, print};
 use crate::daemon::kernel::counters::Counters;
-use crate::daemon::root::{MAX, SYSCTL_FRAGMENT, terminated};
+use crate::daemon::root::{MAX, SYSCTL_FOLDER, SYSCTL_FRAGMENT, terminated};
 use crate::daemon::system;
 use ctwarden::board;
 use ctwarden::journal::Setting;
@@ -190,11 +190,10 @@ fn keep(place: &Place, max: Entries, say: &dyn Fn(fmt::Arguments<'_>)) -> Result
     // The sysctl's name is its path, and that has changed over the years.
     let there = MAX.iter().find(|name| root.open(std::slice::from_ref(*name), OFlag::O_RDONLY).is_ok());
     let mut key = heapless::String::<64>::new();
-    for part in there.unwrap_or(&MAX[0]).split('/').skip(2) {
-        let _ = write!(key, "{}{part}", if key.is_empty() { "" } else { "." });
+    for byte in there.unwrap_or(&MAX[0]).bytes().skip("proc/sys/".len()) {
+        let _ = key.push(if byte == b'/' { '.' } else { char::from(byte) });
     }
-    let folder = SYSCTL_FRAGMENT.rsplit_once('/').map_or("", |(folder, _)| folder);
-    let _ = mkdir(&terminated(&root.path(&[folder])), Mode::from_bits_truncate(0o755));
+    let _ = mkdir(&terminated(&root.path(&[SYSCTL_FOLDER])), Mode::from_bits_truncate(0o755));
     let (path, fresh) = (root.path(&[SYSCTL_FRAGMENT]), root.path(&[SYSCTL_FRAGMENT, ".new"]));
     let mut text = heapless::String::<256>::new();
     let _ = writeln!(text, "# written by: ctwarden size --save\n{key}={max}");

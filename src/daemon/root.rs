@@ -3,6 +3,7 @@
 //! `--root DIR` puts DIR before every one of them: a folder of plain files then stands for the system, and nothing of the
 //! real one is read or written (the kernel's sockets are not used then either).
 
+use ctwarden::text::without_end;
 use nix::NixPath;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
@@ -99,6 +100,7 @@ pub const RECENT: &str = "proc/net/xt_recent/";
 pub const IPTABLES_NAMES: Names = &["proc/net/ip_tables_names"];
 pub const IP6TABLES_NAMES: Names = &["proc/net/ip6_tables_names"];
 pub const FIREWALL_SCRIPT: &str = "etc/init.d/firewall";
+pub const SYSCTL_FOLDER: &str = "etc/sysctl.d";
 pub const SYSCTL_FRAGMENT: &str = "etc/sysctl.d/60-ctwarden.conf";
 
 /// The folder that stands for `/`.
@@ -110,7 +112,7 @@ pub struct Root {
 impl Root {
     /// `None`: the path is longer than 128 bytes. `""` and `"/"` are the real system.
     pub fn new(dir: &str) -> Option<Self> {
-        let prefix = heapless::String::try_from(dir.trim_end_matches('/')).ok()?;
+        let prefix = heapless::String::try_from(without_end(dir, b"/")).ok()?;
         Some(Self { prefix })
     }
 

@@ -2,6 +2,7 @@
 
 use super::root::{BOOT_ID, Root, SystemPath, terminated};
 use ctwarden::journal::{Journal, MOST_BYTES, Void};
+use ctwarden::text::without_end;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag, open, renameat};
 use nix::sys::stat::Mode;
@@ -29,7 +30,7 @@ impl StateFile {
     /// Makes the folder if need be and takes its lock: one daemon at a time.
     pub fn open(dir: &str) -> Result<Self, StateFault> {
         let mut made = SystemPath::new();
-        let _ = made.push_str(dir.trim_end_matches('/'));
+        let _ = made.push_str(without_end(dir, b"/"));
         make_folders(&made).map_err(StateFault::Folder)?;
         let at = |name: &str| {
             let mut path = SystemPath::new();

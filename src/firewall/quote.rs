@@ -2,6 +2,7 @@
 
 use super::{Place, Reader, Text};
 use crate::observe::lines::CutLine;
+use crate::text::without_end;
 use heapless::String;
 
 /// Longest quotation of a rule.
@@ -32,9 +33,11 @@ impl Reader for Quote {
     fn line(&mut self, line: CutLine<'_>) {
         self.at.line = self.at.line.saturating_add(1);
         // What is cut may be cut in a character.
-        let text = line.bytes.utf8_chunks().next().map_or("", |c| c.valid()).trim();
-        let heading = text.trim_end_matches([' ', '{']);
-        if heading.starts_with("table ") || heading.starts_with('*') {
+        let whole = core::str::from_utf8(line.bytes)
+            .or_else(|e| core::str::from_utf8(line.bytes.get(..e.valid_up_to()).unwrap_or_default()));
+        let text = whole.unwrap_or_default().trim_ascii();
+        let heading = without_end(text, b" {");
+        if heading.starts_with("table ") || heading.starts_with("*") {
             put(&mut self.table, heading);
         } else if heading.starts_with("chain ") {
             put(&mut self.chain, heading);
