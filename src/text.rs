@@ -27,6 +27,11 @@ pub fn without_end<'a>(text: &'a str, these: &[u8]) -> &'a str {
     text.get(..length).unwrap_or_default()
 }
 
+/// What stands behind `before`, if it begins so.
+pub fn after<'a>(text: &'a [u8], before: &str) -> Option<&'a [u8]> {
+    text.strip_prefix(before.as_bytes())
+}
+
 /// What a table says of a word.
 pub fn find<T: Copy>(table: &[(&str, T)], word: &[u8]) -> Option<T> {
     table.iter().find(|(name, _)| name.as_bytes() == word).map(|(_, is)| *is)
