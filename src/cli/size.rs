@@ -196,7 +196,7 @@ fn keep(place: &Place, max: Entries, say: &dyn Fn(fmt::Arguments<'_>)) -> Result
     let _ = mkdir(&terminated(&root.path(&[SYSCTL_FOLDER])), Mode::from_bits_truncate(0o755));
     let (path, fresh) = (root.path(&[SYSCTL_FRAGMENT]), root.path(&[SYSCTL_FRAGMENT, ".new"]));
     let mut text = heapless::String::<256>::new();
-    let _ = writeln!(text, "# written by: ctwarden size --save\n{key}={max}");
+    let _ = writeln!(text.as_mut_view(), "# written by: ctwarden size --save\n{key}={max}");
     let fd =
         open(&terminated(&fresh), OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC, Mode::from_bits_truncate(0o644))?;
     let whole = write(&fd, text.as_bytes()).is_ok_and(|n| n == text.len()) && fsync(&fd).is_ok();

@@ -124,8 +124,7 @@ impl Root {
     /// A path below the root. What does not fit is cut, and will not be found.
     pub fn path(&self, parts: &[&str]) -> SystemPath {
         let mut path = SystemPath::new();
-        let _ = write!(path, "{}/", self.prefix);
-        for part in parts {
+        for part in [&*self.prefix, "/"].iter().chain(parts) {
             let _ = path.push_str(part);
         }
         path
@@ -155,7 +154,7 @@ impl Root {
     pub fn write_number(&self, names: Names, value: u32) -> Result<(), Errno> {
         let fd = self.open(names, OFlag::O_WRONLY | OFlag::O_TRUNC)?;
         let mut text = heapless::String::<32>::new();
-        let _ = writeln!(text, "{value}");
+        let _ = writeln!(text.as_mut_view(), "{value}");
         write(&fd, text.as_bytes()).map(drop)
     }
 }

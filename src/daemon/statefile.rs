@@ -7,7 +7,6 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag, open, renameat};
 use nix::sys::stat::Mode;
 use nix::unistd::{fsync, mkdir, unlink, write};
-use std::fmt::Write as _;
 use std::os::fd::OwnedFd;
 
 pub struct StateFile {
@@ -34,7 +33,9 @@ impl StateFile {
         make_folders(&made).map_err(StateFault::Folder)?;
         let at = |name: &str| {
             let mut path = SystemPath::new();
-            let _ = write!(path, "{made}/{name}");
+            for part in [&*made, "/", name] {
+                let _ = path.push_str(part);
+            }
             path
         };
         let lock = open(
