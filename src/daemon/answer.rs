@@ -87,10 +87,7 @@ impl Daemon {
             return Answer::NoRules;
         }
         let until = self.now().after(Millis::seconds(seconds.into()));
-        match self.shed_asked(&lease, until) {
-            Ok(()) => Answer::Windows(self.windows()),
-            Err(answer) => answer,
-        }
+        self.shed_asked(&lease, until)
     }
 
     fn serve_open(&mut self, asker: Asker, scope: Option<Scope>, seconds: Option<u32>) -> Option<Answer> {

@@ -20,12 +20,16 @@ struct Shed {
     ends: Millis,
     /// Somebody asked for it: it is renewed until then.
     asked: Option<Millis>,
+    /// It is not tried to renew it before this.
+    again: Millis,
 }
 
 impl Shed {
     /// When it has to be given again; `None`: it is not.
     fn renew_at(&self) -> Option<Millis> {
-        self.asked.filter(|until| *until > self.ends).map(|_| Millis(self.ends.0.saturating_sub(RENEW_AT.0)))
+        self.asked
+            .filter(|until| *until > self.ends)
+            .map(|_| Millis(self.ends.0.saturating_sub(RENEW_AT.0)).max(self.again))
     }
 }
 
@@ -102,7 +106,7 @@ impl Windows {
             match self.sheds.iter_mut().find(|s| s.lease == *lease) {
                 Some(s) => s.ends = ends,
                 None => {
-                    let _ = self.sheds.push(Shed { lease: *lease, since: now, ends, asked: None });
+                    let _ = self.sheds.push(Shed { lease: *lease, since: now, ends, asked: None, again: now });
                 }
             }
         }
@@ -119,6 +123,14 @@ impl Windows {
     pub fn sheds_due(&self, now: Millis) -> impl Iterator<Item = (Lease, Millis)> {
         let due = move |s: &&Shed| s.renew_at().is_some_and(|at| now >= at);
         self.sheds.iter().filter(due).filter_map(move |s| Some((s.lease, TERM.min(s.asked?.since(now)))))
+    }
+
+    /// This one could not be given again: tried once more a little later, while it has time.
+    pub fn shed_failed(&mut self, now: Millis, lease: &Lease) {
+        if let Some(s) = self.sheds.iter_mut().find(|s| s.lease == *lease) {
+            s.again = now.after(RETRY);
+            s.asked = s.asked.filter(|until| *until > s.again);
+        }
     }
 
     /// The caps in force, with the time that each has left.
@@ -242,6 +254,23 @@ mod tests {
         }
         assert!((3..=9).contains(&renewed), "{renewed}");
         assert_eq!(w.next(), None);
+    }
+
+    #[test]
+    fn a_cap_that_cannot_be_renewed_is_tried_each_second_and_at_last_no_more() {
+        let mut w = Windows::default();
+        w.shed(at(0), &[host(1)], TERM);
+        w.shed_until(&host(1), at(50));
+        let (mut tried, mut now) = (0, at(0));
+        while let Some(next) = w.next() {
+            assert!(next > now || tried == 0, "{now:?}");
+            now = next;
+            for (lease, _) in w.sheds_due(now).collect::<heapless::Vec<_, SHEDS>>() {
+                tried += 1;
+                w.shed_failed(now, &lease);
+            }
+        }
+        assert_eq!((tried, now), (40, at(49)));
     }
 
     #[test]

@@ -13,7 +13,6 @@
 
 #[cfg(feature = "iptables")]
 mod aside;
-#[allow(dead_code)] // until the lifeline asks
 pub mod check;
 #[cfg(feature = "iptables")]
 mod guardian;
@@ -26,7 +25,6 @@ use super::root::Root;
 #[cfg(feature = "iptables")]
 use aside::Aside;
 use ctwarden::config::Config;
-use ctwarden::event::Lifeline;
 use ctwarden::lease::{Backend, Lease};
 use ctwarden::units::Millis;
 #[cfg(feature = "iptables")]
@@ -117,16 +115,6 @@ impl Firewall {
         self.backend = backend;
     }
 
-    /// Would the owner's own rules let the lifeline's packets in?
-    pub fn lifeline_fits(&mut self, _root: &Root, _config: &Config) -> Lifeline {
-        Lifeline::On
-    }
-
-    /// No nat rule touches port 53.
-    pub fn dns_fits(&mut self) -> bool {
-        false
-    }
-
     /// Puts rules and empty sets in place. May start programs and wait for them.
     pub fn install(&mut self, root: &Root, config: &Config) -> Result<(), Errno> {
         let done = dispatch!(self, install(root, config), Ok(()));
@@ -141,6 +129,10 @@ impl Firewall {
 
     /// Gives leases for `term`, anew or once more. All of them or none.
     pub fn grant(&mut self, root: &Root, leases: &[Lease], term: Millis) -> Result<(), Errno> {
+        // To nftables a timeout of 0 is none: it would be one for ever.
+        if term == Millis(0) {
+            return Err(Errno::ETIME);
+        }
         let done = dispatch!(self, grant(root, leases, term), Err(Errno::EOPNOTSUPP));
         crate::daemon::crash::step();
         done

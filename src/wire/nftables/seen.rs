@@ -38,7 +38,7 @@ fn table_of(payload: &[u8], name: u16) -> Option<Table<'_>> {
     Some(Table { family, name: text(attribute(payload, name)?)? }).filter(|_| ip)
 }
 
-/// A table, from a dump of [`All::Tables`].
+/// A table, from a dump of [`All::Tables`](super::All::Tables).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TableSeen<'a> {
     /// Which.
@@ -70,7 +70,7 @@ pub enum Hook {
     Output,
 }
 
-/// A base chain of type filter on one of these hooks, from a dump of [`All::Chains`].
+/// A base chain of type filter on one of these hooks, from a dump of [`All::Chains`](super::All::Chains).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chain<'a> {
     /// In which table.
@@ -111,7 +111,7 @@ impl<'a> Chain<'a> {
     }
 }
 
-/// One of our sets, from a dump of [`All::Sets`].
+/// One of our sets, from a dump of [`All::Sets`](super::All::Sets).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SetSeen<'a> {
     /// In which table.
@@ -134,7 +134,7 @@ impl<'a> SetSeen<'a> {
     }
 }
 
-/// A rule of ours in somebody's chain, from a dump of [`All::Rules`].
+/// A rule of ours in somebody's chain, from a dump of [`All::Rules`](super::All::Rules).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rule<'a> {
     /// In which table.
