@@ -14,6 +14,7 @@ use nix::unistd::read;
 
 const DRILL: &str = include_str!("drill.replay");
 
+#[inline(never)]
 pub fn run(place: &Place, file: &str) -> Exit {
     let Some(config) = load_or_complain(place, None) else { return Exit::Fault };
     let mut replay = Replay::new(&config);
@@ -39,6 +40,7 @@ pub fn run(place: &Place, file: &str) -> Exit {
 }
 
 /// The built-in recording, under the running config: nothing is touched.
+#[inline(never)]
 pub fn drill(place: &Place) -> Exit {
     let Some(config) = load_or_complain(place, None) else { return Exit::Fault };
     print(format_args!("a drill: what would be done while a host fills a table of 2,048 that relief cannot empty"));

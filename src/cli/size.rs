@@ -18,6 +18,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::{fsync, mkdir, unlink, write};
 use std::fmt::{self, Write as _};
 
+#[inline(never)]
 pub fn run(place: &Place, ram_mib: Option<u32>, board_name: Option<&str>, apply: bool, save: bool, json: bool) -> Exit {
     let Some(config) = load_or_complain(place, None) else { return Exit::Fault };
     if let Some(name) = board_name

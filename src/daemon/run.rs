@@ -117,7 +117,8 @@ impl Daemon {
     }
 
     /// Runs until a signal or a config that switches it off ends it. `reload` gives the config anew.
-    pub fn run(mut self, signals: &Signals, mut reload: impl FnMut() -> Reload) {
+    #[inline(never)]
+    pub fn run(&mut self, signals: &Signals, mut reload: impl FnMut() -> Reload) {
         if let Some(why) = self.state.void {
             tell(Event::JournalVoid { why });
         }
@@ -428,7 +429,7 @@ impl Daemon {
     }
 
     /// Leaves things as they were found.
-    fn leave(mut self) {
+    fn leave(&mut self) {
         self.job = None;
         self.put_rules_back();
         system::put_back_all(&self.root, &self.state, &mut self.journal, &mut tell);
