@@ -10,6 +10,7 @@
 //! folder, and `ctwarden guardian restore`, which the init script calls, puts it back.
 
 use super::program::{Text, find, output, pause, read_all, run};
+use crate::daemon::clock::Moment;
 use crate::daemon::root::{FIREWALL_SCRIPT, Root, STATE_DIR, SystemPath, terminated};
 use crate::daemon::signals::Signals;
 use crate::daemon::statefile::make_folders;
@@ -23,7 +24,6 @@ use nix::unistd::{AccessFlags, access, read, setsid, unlink, write};
 use std::ffi::CStr;
 use std::fmt::Write as _;
 use std::os::fd::OwnedFd;
-use std::time::{Duration, Instant};
 
 /// Asks how many seconds are left. What is less is an order.
 pub const ASK: u8 = 255;
@@ -125,17 +125,17 @@ fn begin(root: &Root, what: &[u8]) -> Result<(Flock<OwnedFd>, Signals), Errno> {
 
 /// Until the time is over, whoever still lives. The first order stands in the pipe already.
 fn wait(signals: &Signals) {
-    let mut deadline = Instant::now() + Duration::from_secs(1);
+    let mut deadline = Moment::now().after_us(1_000_000);
     let mut listening = true;
     while !signals.stop() {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
+        let left_us = deadline.us_ahead();
+        if left_us == 0 {
             return;
         }
         let mut fds =
             [PollFd::new(signals.poll_fd(), PollFlags::POLLIN), PollFd::new(stdio::input(), PollFlags::POLLIN)];
         // One more: poll counts whole milliseconds.
-        let ms = left.as_secs() as u32 * 1000 + left.subsec_millis();
+        let ms = (left_us / 1000) as u32;
         let patience = PollTimeout::try_from(ms as i32 + 1).unwrap_or(PollTimeout::ZERO);
         let _ = poll(fds.get_mut(..1 + usize::from(listening)).unwrap_or_default(), patience);
         let [_, orders] = fds;
@@ -150,7 +150,7 @@ fn wait(signals: &Signals) {
             (Ok(1), [ASK]) => {
                 let _ = write(stdio::out(), &[((ms + 500) / 1000) as u8]);
             }
-            (Ok(1), [seconds]) => deadline = Instant::now() + Duration::from_secs(seconds.into()),
+            (Ok(1), [seconds]) => deadline = Moment::now().after_us(u64::from(seconds) * 1_000_000),
             // The daemon is gone. Its time is kept.
             _ => listening = false,
         }
