@@ -29,5 +29,6 @@ pub mod protocol;
 pub mod replay;
 pub mod rung;
 pub mod sizing;
+pub mod text;
 pub mod units;
 pub mod wire;

@@ -1,5 +1,5 @@
 //! Standard output and error as bare descriptors: std's buffered output is 3 KB on MIPS and a heap allocation, for nothing
-//! that is wanted here. Unsafe code is here and in `begin` only.
+//! that is wanted here. Unsafe code is here, in `begin`, and where nix is too large: `link` and the firewall's programs.
 #![allow(unsafe_code)]
 
 use std::os::fd::BorrowedFd;

@@ -11,7 +11,7 @@ use ctwarden::observe::tally::{Basis, Share};
 use ctwarden::protocol::{Answer, Ask, By, Done, Of, Reply, Status, Top, Windows};
 use ctwarden::units::Millis;
 use nix::errno::Errno;
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 /// An answer as the reply that the asker wants.
 pub fn render(given: &Answer, ask: &Ask, to: &mut dyn FnMut(&Reply<'_>)) {
@@ -88,7 +88,9 @@ pub fn status(s: &Status, json: bool) {
     let mut ladder = heapless::String::<256>::new();
     for rung in &s.ladder {
         let off = if s.unusable.contains(rung) { " (not possible here)" } else { "" };
-        let _ = write!(ladder, "{}{}{off}", if ladder.is_empty() { "" } else { ", " }, rung.name());
+        for part in [if ladder.is_empty() { "" } else { ", " }, rung.name(), off] {
+            let _ = ladder.push_str(part);
+        }
     }
     row(
         "ladder",
@@ -217,7 +219,7 @@ fn kinds(t: &Top, name: &str, of: Of) {
     let mut error = Share(0);
     for r in &t.rows {
         if r.key.of() == of && r.tally.count > 0 {
-            let _ = fmt::write(&mut line, format_args!("{} {}  ", r.key, r.tally.share));
+            let _ = fmt::write(&mut line.as_mut_view(), format_args!("{} {}  ", r.key, r.tally.share));
             error = error.max(r.tally.standard_error);
         }
     }

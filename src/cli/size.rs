@@ -6,7 +6,7 @@ use super::exit::{Exit, Why, complain_of};
 use super::show_json;
 use super::text::{Grouped, cell, complain, print};
 use crate::daemon::kernel::counters::Counters;
-use crate::daemon::root::{MAX, SYSCTL_FRAGMENT};
+use crate::daemon::root::{MAX, SYSCTL_FOLDER, SYSCTL_FRAGMENT, terminated};
 use crate::daemon::system;
 use ctwarden::board;
 use ctwarden::journal::Setting;
@@ -18,6 +18,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::{fsync, mkdir, unlink, write};
 use std::fmt::{self, Write as _};
 
+#[inline(never)]
 pub fn run(place: &Place, ram_mib: Option<u32>, board_name: Option<&str>, apply: bool, save: bool, json: bool) -> Exit {
     let Some(config) = load_or_complain(place, None) else { return Exit::Fault };
     if let Some(name) = board_name
@@ -190,21 +191,21 @@ fn keep(place: &Place, max: Entries, say: &dyn Fn(fmt::Arguments<'_>)) -> Result
     // The sysctl's name is its path, and that has changed over the years.
     let there = MAX.iter().find(|name| root.open(std::slice::from_ref(*name), OFlag::O_RDONLY).is_ok());
     let mut key = heapless::String::<64>::new();
-    for part in there.unwrap_or(&MAX[0]).split('/').skip(2) {
-        let _ = write!(key, "{}{part}", if key.is_empty() { "" } else { "." });
+    for byte in there.unwrap_or(&MAX[0]).bytes().skip("proc/sys/".len()) {
+        let _ = key.push(if byte == b'/' { '.' } else { char::from(byte) });
     }
-    let folder = SYSCTL_FRAGMENT.rsplit_once('/').map_or("", |(folder, _)| folder);
-    let _ = mkdir(root.path(&[folder]).as_str(), Mode::from_bits_truncate(0o755));
+    let _ = mkdir(&terminated(&root.path(&[SYSCTL_FOLDER])), Mode::from_bits_truncate(0o755));
     let (path, fresh) = (root.path(&[SYSCTL_FRAGMENT]), root.path(&[SYSCTL_FRAGMENT, ".new"]));
     let mut text = heapless::String::<256>::new();
-    let _ = writeln!(text, "# written by: ctwarden size --save\n{key}={max}");
-    let fd = open(fresh.as_str(), OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC, Mode::from_bits_truncate(0o644))?;
+    let _ = writeln!(text.as_mut_view(), "# written by: ctwarden size --save\n{key}={max}");
+    let fd =
+        open(&terminated(&fresh), OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC, Mode::from_bits_truncate(0o644))?;
     let whole = write(&fd, text.as_bytes()).is_ok_and(|n| n == text.len()) && fsync(&fd).is_ok();
     if !whole {
-        let _ = unlink(fresh.as_str());
+        let _ = unlink(&terminated(&fresh));
         return Err(Errno::EIO);
     }
-    renameat(AT_FDCWD, fresh.as_str(), AT_FDCWD, path.as_str())?;
+    renameat(AT_FDCWD, &terminated(&fresh), AT_FDCWD, &terminated(&path))?;
     say(format_args!("kept in {path}"));
     Ok(())
 }

@@ -19,6 +19,7 @@ fn is_off(config: &Config) -> bool {
     !config.enabled
 }
 
+#[inline(never)]
 pub fn run(place: Place, dry_run: bool, debug: bool) -> Exit {
     let Some(mut config) = load_or_complain(&place, None) else { return Exit::Fault };
     if is_off(&config) {
@@ -55,7 +56,7 @@ pub fn run(place: Place, dry_run: bool, debug: bool) -> Exit {
         }
     };
     report::start(debug);
-    let daemon = Daemon::new(place.root.clone(), config, state, control);
+    let mut daemon = Daemon::new(place.root.clone(), config, state, control);
     daemon.run(&signals, || {
         let config = load_or_complain(&place, None);
         match config {

@@ -2,6 +2,7 @@
 
 use super::Mark;
 use crate::entry::protocol;
+use crate::text::cut;
 use core::fmt;
 use core::ops::RangeInclusive;
 
@@ -64,12 +65,12 @@ impl Form {
         };
         let digits = text.bytes().take_while(u8::is_ascii_digit).count();
         let (number, suffix) = text.split_at_checked(digits)?;
-        let suffix = suffix.trim_start();
+        let suffix = suffix.trim_ascii_start();
         let worth = match suffix {
             "" => unit.plain,
             _ => unit.suffixes.iter().find(|(s, _)| *s == suffix)?.1,
         };
-        let value = number.parse::<u32>().ok()?.checked_mul(worth)?;
+        let value = u32::from_str_radix(number, 10).ok()?.checked_mul(worth)?;
         let inside =
             value >= range.start().saturating_mul(unit.plain) && value <= range.end().saturating_mul(unit.plain);
         inside.then_some(value)
@@ -116,7 +117,7 @@ pub(super) fn protocol(text: &str) -> Option<u8> {
 
 /// A mark as iptables and nft write them: `0x10/0xff`, or without a mask, then all bits count.
 pub(super) fn mark(text: &str) -> Option<Mark> {
-    let (value, mask) = match text.split_once('/') {
+    let (value, mask) = match cut(text, b'/') {
         Some((value, mask)) => (bits(value)?, bits(mask)?),
         None => (bits(text)?, u32::MAX),
     };
@@ -131,7 +132,7 @@ fn bits(text: &str) -> Option<u32> {
         None => (text, 10),
     };
     // from_str_radix takes a sign.
-    if digits.starts_with('+') { None } else { u32::from_str_radix(digits, radix).ok() }
+    if digits.starts_with("+") { None } else { u32::from_str_radix(digits, radix).ok() }
 }
 
 #[cfg(test)]

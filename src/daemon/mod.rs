@@ -11,11 +11,13 @@
 //! control.rs the socket that the CLI speaks to
 //! kernel/    netlink, log, counters
 //! firewall/  leases become packet rules
+//! clock.rs   the clock
 //! root.rs    the only place where a system path is made
 //! ```
 
 pub mod act;
 pub mod answer;
+pub mod clock;
 pub mod control;
 pub mod crash;
 #[cfg(feature = "nft")]

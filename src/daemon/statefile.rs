@@ -1,12 +1,12 @@
 //! The journal's file: written whole, synced, renamed into place, on tmpfs.
 
-use super::root::{BOOT_ID, Root, SystemPath};
+use super::root::{BOOT_ID, Root, SystemPath, terminated};
 use ctwarden::journal::{Journal, MOST_BYTES, Void};
+use ctwarden::text::without_end;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag, open, renameat};
 use nix::sys::stat::Mode;
 use nix::unistd::{fsync, mkdir, unlink, write};
-use std::fmt::Write as _;
 use std::os::fd::OwnedFd;
 
 pub struct StateFile {
@@ -29,15 +29,17 @@ impl StateFile {
     /// Makes the folder if need be and takes its lock: one daemon at a time.
     pub fn open(dir: &str) -> Result<Self, StateFault> {
         let mut made = SystemPath::new();
-        let _ = made.push_str(dir.trim_end_matches('/'));
+        let _ = made.push_str(without_end(dir, b"/"));
         make_folders(&made).map_err(StateFault::Folder)?;
         let at = |name: &str| {
             let mut path = SystemPath::new();
-            let _ = write!(path, "{made}/{name}");
+            for part in [&*made, "/", name] {
+                let _ = path.push_str(part);
+            }
             path
         };
         let lock = open(
-            at("lock").as_str(),
+            &terminated(&at("lock")),
             OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_CLOEXEC,
             Mode::from_bits_truncate(0o600),
         )
@@ -53,7 +55,7 @@ impl StateFile {
     pub fn load(&mut self, root: &Root) -> Journal {
         let boot = boot_id(root);
         let mut room = [0; MOST_BYTES];
-        let Ok(fd) = open(self.path.as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()) else {
+        let Ok(fd) = open(&terminated(&self.path), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()) else {
             return Journal::new(boot);
         };
         let bytes = super::root::read_all(&fd, &mut room).unwrap_or(&[]);
@@ -66,7 +68,7 @@ impl StateFile {
     /// Writes the journal; an empty one is no file. On any error the former record still stands.
     pub fn save(&self, journal: &Journal) -> Result<(), Errno> {
         if journal.is_empty() {
-            return match unlink(self.path.as_str()) {
+            return match unlink(&terminated(&self.path)) {
                 Ok(()) | Err(Errno::ENOENT) => {
                     crate::daemon::crash::step();
                     Ok(())
@@ -77,7 +79,7 @@ impl StateFile {
         let mut room = [0; MOST_BYTES];
         let bytes = journal.encode(&mut room).ok_or(Errno::EOVERFLOW)?;
         let fd = open(
-            self.fresh.as_str(),
+            &terminated(&self.fresh),
             OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_CLOEXEC,
             Mode::from_bits_truncate(0o600),
         )?;
@@ -86,16 +88,16 @@ impl StateFile {
         }
         fsync(&fd)?;
         crate::daemon::crash::step();
-        renameat(nix::fcntl::AT_FDCWD, self.fresh.as_str(), nix::fcntl::AT_FDCWD, self.path.as_str())?;
+        renameat(nix::fcntl::AT_FDCWD, &terminated(&self.fresh), nix::fcntl::AT_FDCWD, &terminated(&self.path))?;
         crate::daemon::crash::step();
         Ok(())
     }
 }
 
 pub fn make_folders(path: &str) -> Result<(), Errno> {
-    let ends = path.char_indices().skip(1).filter(|(_, c)| *c == '/').map(|(i, _)| i).chain([path.len()]);
+    let ends = path.bytes().enumerate().skip(1).filter(|(_, b)| *b == b'/').map(|(i, _)| i).chain([path.len()]);
     for end in ends {
-        match mkdir(path.get(..end).unwrap_or(path), Mode::from_bits_truncate(0o755)) {
+        match mkdir(&terminated(path.get(..end).unwrap_or(path)), Mode::from_bits_truncate(0o755)) {
             Ok(()) | Err(Errno::EEXIST) => {}
             Err(e) => return Err(e),
         }

@@ -17,9 +17,9 @@ mod lists;
 
 use super::Health;
 use super::program::{Text, find, output, pause, run};
-use crate::daemon::kernel::addresses;
+use crate::daemon::kernel::addresses::{self, index_of};
 use crate::daemon::kernel::tables::nft_tables;
-use crate::daemon::root::{RECENT, Root};
+use crate::daemon::root::{RECENT, Root, terminated};
 use ctwarden::config::{Config, LANS};
 use ctwarden::entry::protocol::TCP;
 use ctwarden::iptables::Family;
@@ -29,7 +29,6 @@ use ctwarden::iptables::rules::{HEADS, Out, TABLES, Table};
 use ctwarden::lease::{Lease, Scope, TERM};
 use ctwarden::units::Millis;
 use nix::errno::Errno;
-use nix::net::if_::if_nametoindex;
 use nix::unistd::{AccessFlags, access};
 use std::ffi::CStr;
 use std::fmt::Write as _;
@@ -100,7 +99,7 @@ impl Iptables {
         // Reading a rule loads the module; nothing is changed.
         let probe = "*filter\n:ctwarden -\n-A ctwarden -m recent --rcheck --name ctwarden\nCOMMIT\n";
         restore(root, Family::V4, c"--test", &|out| out(probe)).is_ok()
-            && access(root.path(&[RECENT]).as_str(), AccessFlags::F_OK).is_ok()
+            && access(&terminated(&root.path(&[RECENT])), AccessFlags::F_OK).is_ok()
     }
 
     pub fn install(&mut self, root: &Root, config: &Config) -> Result<(), Errno> {
@@ -217,7 +216,7 @@ impl Iptables {
     /// The kernel's numbers of the LAN interfaces, in the order of the plans; 0: it is not there.
     fn lans(&self) -> heapless::Vec<u32, LANS> {
         let [side, _] = &self.sides;
-        side.plan.lans.iter().map(|lan| if_nametoindex(lan.interface.as_str()).unwrap_or(0)).collect()
+        side.plan.lans.iter().map(|lan| index_of(&lan.interface).unwrap_or(0)).collect()
     }
 
     /// The lists that a lease is in. None: it cannot be given here.
