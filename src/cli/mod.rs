@@ -4,7 +4,6 @@ pub mod args;
 mod check;
 mod direct;
 pub mod exit;
-mod json;
 mod replay;
 pub mod show;
 mod show_json;

@@ -3,7 +3,7 @@
 use super::exit::{Exit, complain_of};
 use super::show_json;
 use super::text::{Grouped, Paint, cell, complain, print};
-use crate::daemon::emergency::impossible;
+use ctwarden::describe;
 use ctwarden::detect::{Table, Verdict};
 use ctwarden::incident::Incident;
 use ctwarden::lease::Backend;
@@ -15,12 +15,16 @@ use std::fmt::Write as _;
 
 /// An answer, as the asker wants it; how its command is to end.
 pub fn answer(answer: &Answer, json: bool) -> Exit {
+    if json && describe::is_told(answer) {
+        show_json::print(&|o| describe::answer(o, answer));
+        return Exit::Done;
+    }
     match answer {
-        Answer::Status(s) => status(s, json),
-        Answer::Top(t) => top(t, json),
-        Answer::Done(d) => done(d, json),
-        Answer::Log(incidents) => log(incidents, json),
-        Answer::Windows(w) => windows(w, json),
+        Answer::Status(s) => status(s),
+        Answer::Top(t) => top(t),
+        Answer::Done(d) => done(d),
+        Answer::Log(incidents) => log(incidents),
+        Answer::Windows(w) => windows(w),
         Answer::Refused(why) => {
             complain(format_args!("refused: {why}"));
             return Exit::Refused;
@@ -51,10 +55,7 @@ fn row(name: &str, value: std::fmt::Arguments<'_>) {
     print(format_args!("{name:<12}{value}"));
 }
 
-pub fn status(s: &Status, json: bool) {
-    if json {
-        return show_json::status(s);
-    }
+fn status(s: &Status) {
     let paint = Paint::new();
     let e = &s.evidence;
     let colour = match e.verdict {
@@ -111,7 +112,7 @@ fn window_rows(w: &Windows) {
     row("lifeline", format_args!("{}", w.lifeline));
     if let Some((scope, left)) = w.open {
         let (red, plain) = (paint.red(), paint.plain());
-        row("open", format_args!("{red}{}{plain} for {} more; {}", scope.name(), Span(left), impossible(scope)));
+        row("open", format_args!("{red}{}{plain} for {} more; {}", scope.name(), Span(left), scope.impossible()));
     }
     if w.shedding > 0 {
         row("shed", format_args!("{} slowed down", w.shedding));
@@ -119,10 +120,7 @@ fn window_rows(w: &Windows) {
 }
 
 /// What open and close answer.
-pub fn windows(w: &Windows, json: bool) {
-    if json {
-        return show_json::windows(w);
-    }
+fn windows(w: &Windows) {
     match w.open {
         Some(_) => window_rows(w),
         None => print(format_args!("closed")),
@@ -155,10 +153,7 @@ pub fn table(t: &Table, json: bool) {
     row("daemon", format_args!("not running: nobody watches the table"));
 }
 
-pub fn top(t: &Top, json: bool) {
-    if json {
-        return show_json::top(t, &t.rows);
-    }
+fn top(t: &Top) {
     let paint = Paint::new();
     match t.basis {
         Basis::Exact => print(format_args!("{} entries, all of them read", Grouped(t.count.0))),
@@ -196,11 +191,8 @@ pub fn top(t: &Top, json: bool) {
     }
 }
 
-pub fn done(d: &Done, json: bool) {
+fn done(d: &Done) {
     let what = d.what.name();
-    if json {
-        return show_json::done(d);
-    }
     if d.dry {
         return print(format_args!(
             "{what}: dry run, nothing changed; {} of {} entries would go",
@@ -211,10 +203,7 @@ pub fn done(d: &Done, json: bool) {
     print(format_args!("{what}: {} -> {} entries in {}", Grouped(d.before.0), Grouped(d.after.0), d.took));
 }
 
-pub fn log(incidents: &[Incident], json: bool) {
-    if json {
-        return show_json::log(incidents);
-    }
+fn log(incidents: &[Incident]) {
     if incidents.is_empty() {
         print(format_args!("nothing has happened"));
     }

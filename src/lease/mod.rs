@@ -78,6 +78,14 @@ impl Scope {
             Scope::All => "all",
         }
     }
+    /// What it does not help, in words.
+    pub const fn impossible(self) -> &'static str {
+        match self {
+            Scope::Router => "new connections through the router still need room in the table",
+            Scope::Lan => "IPv4 behind NAT, and UDP, still need room in the table",
+            Scope::All => "IPv4 behind NAT still needs room in the table",
+        }
+    }
 }
 
 /// Where the rules behind leases are.
@@ -139,6 +147,32 @@ pub const LIFELINE_RENEW_AT: Millis = Millis(200_000);
 
 /// Sources and destinations capped at a time. Full: the heaviest were capped first, the report says how many were not.
 pub const SHEDS: usize = 64;
+
+impl Lease {
+    /// The cap of whoever a row of `top` is about: `10.0.0.5`, `2001:db8::/64`, `1.2.3.4:443/tcp`, `[2001:db8::1]:443/udp`.
+    pub fn of_key(key: &str) -> Option<Lease> {
+        use crate::entry::protocol::{TCP, UDP};
+        let protocol = match key.rsplit_once('/') {
+            Some((place, "tcp")) => Some((place, TCP)),
+            Some((place, "udp")) => Some((place, UDP)),
+            _ => None,
+        };
+        let Some((place, protocol)) = protocol else {
+            let address = match key.strip_suffix("/64").unwrap_or(key).parse().ok()? {
+                IpAddr::V6(a) => IpAddr::V6((u128::from(a) >> 64 << 64).into()),
+                _ if key.ends_with("/64") => return None,
+                v4 => v4,
+            };
+            return Some(Lease::Source(address));
+        };
+        let (address, port) = place.rsplit_once(':')?;
+        let address = match address.strip_prefix('[').and_then(|a| a.strip_suffix(']')) {
+            Some(v6) => IpAddr::V6(v6.parse().ok()?),
+            None => IpAddr::V4(address.parse().ok()?),
+        };
+        Some(Lease::Destination { address, protocol, port: port.parse().ok()? })
+    }
+}
 
 impl fmt::Display for Lease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,4 +1,6 @@
-//! The kernel's binary language: bytes ↔ values in fixed buffers. No socket is opened here.
+//! Binary languages, the kernel's and ubus's: bytes ↔ values in fixed buffers. No socket is opened here.
 
+pub mod blob;
 pub mod conntrack;
 pub mod netlink;
+pub mod ubus;

@@ -1,0 +1,232 @@
+//! What we ask of others on the bus: whose web session a call came by, and that hooks are run.
+//!
+//! ```text
+//!   a call with a session's token ── lookup session ──> get {username} ──> the call with the user's name
+//!   a change ── lookup hotplug.ctwarden ──> call {env}                      (procd runs /etc/hotplug.d/ctwarden/*)
+//! ```
+//!
+//! Each time by a new lookup, since rpcd and procd's folders come and go. Nobody is waited for longer than a second.
+
+use super::connection::Asked;
+use ctwarden::call::SESSION;
+use ctwarden::detect::Table;
+use ctwarden::event::Event;
+use ctwarden::out::Out;
+use ctwarden::protocol::TopKey;
+use ctwarden::units::Millis;
+use ctwarden::wire::blob::{Fields, Value};
+use ctwarden::wire::ubus::{Outbox, Session};
+use std::fmt;
+
+/// Calls held back at a time while their caller's name is asked for. Full: the next one goes without.
+const HELD: usize = 4;
+/// Changes that wait for their hooks. Full: the oldest goes.
+const HOOKS: usize = 4;
+/// Somebody else's answer is waited for so long.
+const PATIENCE: Millis = Millis(1_000);
+/// rpcd's tokens are 32 digits.
+const TOKEN_MOST: usize = 32;
+/// A longer name is cut.
+const NAME_MOST: usize = 32;
+
+/// Who called: the user that the caller is connected as, or the one who is logged in on the web.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Who {
+    name: heapless::String<NAME_MOST>,
+    web: bool,
+}
+
+impl Who {
+    /// Empty: ubusd does not know.
+    pub fn user(name: &[u8]) -> Self {
+        Self { name: clean(name), web: false }
+    }
+}
+
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.web { "web user " } else { "user " })?;
+        f.write_str(if self.name.is_empty() { "unknown" } else { &self.name })
+    }
+}
+
+/// Somebody else's text in ours: one printable word.
+fn clean(name: &[u8]) -> heapless::String<NAME_MOST> {
+    let mut text = heapless::String::new();
+    for byte in name {
+        let _ = text.push(if byte.is_ascii_graphic() { *byte as char } else { '?' });
+    }
+    text
+}
+
+/// A call whose caller's name is asked for.
+struct Held {
+    asked: Asked,
+    /// Whoever has it is logged in: it is kept for the one question, and never told.
+    token: heapless::String<TOKEN_MOST>,
+    /// The request under way; `None`: it has ended.
+    request: Option<u16>,
+    until: Millis,
+}
+
+/// What hooks are told of.
+#[derive(Clone, Copy)]
+pub struct Change {
+    pub event: Event,
+    pub table: Table,
+    /// Who holds most of the table, where that is known.
+    pub culprit: Option<TopKey>,
+}
+
+pub struct Errands {
+    held: [Option<Held>; HELD],
+    hooks: heapless::Deque<Change, HOOKS>,
+    /// The lookup for the first of the hooks.
+    looking: Option<(u16, Millis)>,
+}
+
+impl Errands {
+    pub const fn new() -> Self {
+        Self { held: [const { None }; HELD], hooks: heapless::Deque::new(), looking: None }
+    }
+
+    /// The connection is gone.
+    pub fn clear(&mut self) {
+        self.held = [const { None }; HELD];
+        self.no_hooks();
+    }
+
+    fn no_hooks(&mut self) {
+        self.hooks.clear();
+        self.looking = None;
+    }
+
+    pub fn next_deadline(&self) -> Option<Millis> {
+        let held = self.held.iter().flatten().map(|held| held.until);
+        held.chain(self.looking.map(|(_, until)| until)).min()
+    }
+
+    /// Who has not answered by now will not.
+    pub fn expire(&mut self, now: Millis) {
+        for held in self.held.iter_mut().flatten().filter(|held| now >= held.until) {
+            held.request = None;
+        }
+        if self.looking.is_some_and(|(_, until)| now >= until) {
+            self.no_hooks();
+        }
+    }
+
+    /// Holds the call back until the name of the session's user is known. Comes back if that cannot be asked for.
+    pub fn ask_name(
+        &mut self,
+        now: Millis,
+        mut asked: Asked,
+        token: &[u8],
+        session: &mut Session,
+        outbox: &mut Outbox,
+    ) -> Option<Asked> {
+        asked.who = Who { name: heapless::String::new(), web: true };
+        let token = core::str::from_utf8(token).ok().and_then(|token| heapless::String::try_from(token).ok());
+        let (Some(place), Some(token)) = (self.held.iter_mut().find(|held| held.is_none()), token) else {
+            return Some(asked);
+        };
+        let Some(request) = session.lookup(outbox, "session") else { return Some(asked) };
+        *place = Some(Held { asked, token, request: Some(request), until: now.after(PATIENCE) });
+        None
+    }
+
+    /// A call whose caller's name is known, or will not be.
+    pub fn next_named(&mut self) -> Option<Asked> {
+        let held = self.held.iter_mut().find(|held| held.as_ref().is_some_and(|held| held.request.is_none()))?;
+        held.take().map(|held| held.asked)
+    }
+
+    /// Wants hooks to be run.
+    pub fn hook(&mut self, now: Millis, change: Change, session: &mut Session, outbox: &mut Outbox) {
+        if self.hooks.is_full() {
+            self.hooks.pop_front();
+        }
+        let _ = self.hooks.push_back(change);
+        if self.looking.is_none() {
+            self.look(now, session, outbox);
+        }
+    }
+
+    fn look(&mut self, now: Millis, session: &mut Session, outbox: &mut Outbox) {
+        let request = if self.hooks.is_empty() { None } else { session.lookup(outbox, "hotplug.ctwarden") };
+        self.looking = request.map(|request| (request, now.after(PATIENCE)));
+    }
+
+    /// An answer, or part of one.
+    pub fn data(
+        &mut self,
+        now: Millis,
+        sequence: u16,
+        object: Option<u32>,
+        data: &[u8],
+        session: &mut Session,
+        outbox: &mut Outbox,
+    ) {
+        if self.looking.is_some_and(|(request, _)| request == sequence) {
+            if let (Some(object), Some(change)) = (object, self.hooks.pop_front()) {
+                session.invoke(outbox, object, "call", &|o| env(o, &change));
+            }
+            return self.look(now, session, outbox);
+        }
+        let Some(held) = self.held.iter_mut().flatten().find(|held| held.request == Some(sequence)) else { return };
+        if let Some(name) = username(data) {
+            held.asked.who.name = clean(name);
+        } else if let Some(object) = object.filter(|_| !held.token.is_empty()) {
+            let token = core::mem::take(&mut held.token);
+            held.request = session.invoke(outbox, object, "get", &|o| {
+                o.text(SESSION, &token);
+                o.array("keys");
+                o.text("", &"username");
+                o.end();
+            });
+        }
+    }
+
+    /// A request of ours has ended.
+    pub fn ended(&mut self, sequence: u16) {
+        for held in self.held.iter_mut().flatten().filter(|held| held.request == Some(sequence)) {
+            held.request = None;
+        }
+        // Nothing was found: there are no hooks.
+        if self.looking.is_some_and(|(request, _)| request == sequence) {
+            self.no_hooks();
+        }
+    }
+}
+
+/// `{values: {username: …}}`, which is what a session says.
+fn username(data: &[u8]) -> Option<&[u8]> {
+    let inner = Fields::new(data).find_map(|(name, value)| match value {
+        Value::Table(inner) if name == b"values" => Some(inner),
+        _ => None,
+    })?;
+    Fields::new(inner).find_map(|(name, value)| match value {
+        Value::Text(text) if name == b"username" => Some(text),
+        _ => None,
+    })
+}
+
+/// The environment of the hooks.
+fn env(o: &mut dyn Out, change: &Change) {
+    let (action, reason): (&dyn fmt::Display, &dyn fmt::Display) = match &change.event {
+        Event::Verdict { from, evidence } => (&evidence.verdict, from),
+        Event::Decided { decision, .. } => (&decision.action, &decision.reason),
+        Event::Opened { impossible, .. } => (&"opened", impossible),
+        Event::Closed { because, .. } => (&"closed", because),
+        _ => return,
+    };
+    o.array("env");
+    o.text("", &format_args!("ACTION={action}"));
+    o.text("", &format_args!("REASON={reason}"));
+    o.text("", &format_args!("COUNT={}", change.table.count));
+    o.text("", &format_args!("MAX={}", change.table.max));
+    if let Some(culprit) = &change.culprit {
+        o.text("", &format_args!("CULPRIT={culprit}"));
+    }
+    o.end();
+}

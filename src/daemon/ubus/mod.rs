@@ -1,0 +1,50 @@
+//! ubus: the object `ctwarden`.
+//!
+//! ```text
+//! connection.rs  the socket, the object's life on the bus, calls in and answers out
+//! errands.rs     what we ask of others: a web user's name, hooks
+//! ```
+//!
+//! The bytes are in the library (`wire/ubus.rs`, `wire/blob.rs`), and so are the methods (`call.rs`) and what answers
+//! consist of (`describe.rs`).
+#![allow(dead_code)] // not served by the loop yet
+
+mod connection;
+mod errands;
+
+use super::root::{Root, UBUS};
+use crate::cli::exit::Exit;
+use crate::cli::{show, text};
+pub use connection::{Asked, Asker, Ubus};
+use connection::{Path, Room};
+use ctwarden::describe;
+use ctwarden::protocol::Answer;
+use ctwarden::wire::ubus::Code;
+use std::sync::Mutex;
+
+static ROOM: Mutex<Room> = Mutex::new(Room::new());
+
+/// The one and only: a second one would wait for ever, since there is one thread.
+pub fn open(root: &Root) -> Ubus {
+    let paths = UBUS.map(|name| Path::try_from(root.path(&[name]).as_str()).unwrap_or_default());
+    Ubus::new(ROOM.lock().unwrap_or_else(|poisoned| poisoned.into_inner()), paths)
+}
+
+impl Ubus {
+    /// Answers a call. What the command line would complain of is told in the same words, as `error`.
+    pub fn answer(&mut self, asker: Asker, answer: &Answer) {
+        if describe::is_told(answer) {
+            return self.reply(asker, Code::Ok, Some(&|o| describe::answer(o, answer)));
+        }
+        text::keep(false, &|| show::answer(answer, false), &mut |exit, text| {
+            let code = match (exit, answer) {
+                (_, Answer::Busy) => Code::Timeout,
+                (_, Answer::NoRules) => Code::NotSupported,
+                (Exit::NotPermitted | Exit::Refused, _) => Code::PermissionDenied,
+                _ => Code::UnknownError,
+            };
+            let text = text.trim_end().trim_start_matches("ctwarden: ");
+            self.reply(asker, code, Some(&|o| o.text("error", &text)));
+        });
+    }
+}
