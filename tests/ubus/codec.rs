@@ -53,6 +53,8 @@ pub fn damaged() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn what_is_written_is_read(table in ours()) {
         let bytes = written(&table, 1 << 16).unwrap();
