@@ -199,6 +199,7 @@ const METHODS: &[Method] = &[
 ];
 
 impl Given<'_> {
+    #[inline(never)]
     fn value(&self, at: usize) -> Value<'_> {
         self.0.get(at).copied().unwrap_or(Value::Null)
     }
@@ -209,6 +210,7 @@ impl Given<'_> {
         if dry_run || self.flag(at) { Ok(()) } else { Err(at) }
     }
     /// From 1 to `most`.
+    #[inline(never)]
     fn number(&self, at: usize, most: u32) -> Result<Option<u32>, Wrong> {
         let Value::Number(n) = self.value(at) else { return Ok(None) };
         match u32::try_from(n) {

@@ -152,25 +152,20 @@ impl Lease {
     /// The cap of whoever a row of `top` is about: `10.0.0.5`, `2001:db8::/64`, `1.2.3.4:443/tcp`, `[2001:db8::1]:443/udp`.
     pub fn of_key(key: &str) -> Option<Lease> {
         use crate::entry::protocol::{TCP, UDP};
-        let protocol = match key.rsplit_once('/') {
-            Some((place, "tcp")) => Some((place, TCP)),
-            Some((place, "udp")) => Some((place, UDP)),
-            _ => None,
-        };
-        let Some((place, protocol)) = protocol else {
-            let address = match key.strip_suffix("/64").unwrap_or(key).parse().ok()? {
-                IpAddr::V6(a) => IpAddr::V6((u128::from(a) >> 64 << 64).into()),
-                _ if key.ends_with("/64") => return None,
-                v4 => v4,
-            };
-            return Some(Lease::Source(address));
-        };
-        let (address, port) = place.rsplit_once(':')?;
-        let address = match address.strip_prefix('[').and_then(|a| a.strip_suffix(']')) {
-            Some(v6) => IpAddr::V6(v6.parse().ok()?),
-            None => IpAddr::V4(address.parse().ok()?),
-        };
-        Some(Lease::Destination { address, protocol, port: port.parse().ok()? })
+        for (suffix, protocol) in [("/tcp", TCP), ("/udp", UDP)] {
+            let Some(place) = key.strip_suffix(suffix) else { continue };
+            let colon = place.bytes().rposition(|byte| byte == b':')?;
+            let (address, port) = (place.get(..colon)?, place.get(colon + 1..)?.parse::<u32>().ok()?);
+            let bare = address.strip_prefix('[').and_then(|a| a.strip_suffix(']'));
+            let address = bare.unwrap_or(address).parse::<IpAddr>().ok().filter(|a| a.is_ipv6() == bare.is_some())?;
+            return Some(Lease::Destination { address, protocol, port: port.try_into().ok()? });
+        }
+        let bare = key.strip_suffix("/64");
+        Some(Lease::Source(match bare.unwrap_or(key).parse().ok()? {
+            IpAddr::V6(a) => IpAddr::V6((u128::from(a) >> 64 << 64).into()),
+            v4 if bare.is_none() => v4,
+            _ => return None,
+        }))
     }
 }
 

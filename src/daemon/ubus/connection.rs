@@ -133,7 +133,7 @@ impl Ubus {
         if self.more {
             return Some(Millis(0));
         }
-        [self.due, self.errands.next_deadline()].into_iter().flatten().min()
+        self.errands.next_deadline(self.due)
     }
 
     /// The object is there.
@@ -267,7 +267,8 @@ impl Ubus {
                 self.due = Some(now.after(PATIENCE));
             }
             None => {
-                let folder = self.paths.first().and_then(|path| path.rsplit_once('/')).map_or("/", |(dir, _)| dir);
+                let path = self.paths.first().map_or("", |path| path.as_str());
+                let folder = path.bytes().rposition(|byte| byte == b'/').and_then(|at| path.get(..at)).unwrap_or("/");
                 let known = self.connection > 0 || access(folder, AccessFlags::F_OK).is_ok();
                 self.pause(now, if known { PAUSE_MOST } else { PAUSE_WITHOUT });
             }

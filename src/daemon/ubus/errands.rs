@@ -101,9 +101,16 @@ impl Errands {
         self.looking = None;
     }
 
-    pub fn next_deadline(&self) -> Option<Millis> {
-        let held = self.held.iter().flatten().map(|held| held.until);
-        held.chain(self.looking.map(|(_, until)| until)).min()
+    /// When somebody will have been waited for long enough; not after `due`.
+    pub fn next_deadline(&self, due: Option<Millis>) -> Option<Millis> {
+        let mut first = due;
+        let waits = self.held.iter().flatten().map(|held| held.until);
+        for until in waits.chain(self.looking.map(|(_, until)| until)) {
+            if first.is_none_or(|first| until < first) {
+                first = Some(until);
+            }
+        }
+        first
     }
 
     /// Who has not answered by now will not.

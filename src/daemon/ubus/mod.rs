@@ -43,7 +43,8 @@ impl Ubus {
                 (Exit::NotPermitted | Exit::Refused, _) => Code::PermissionDenied,
                 _ => Code::UnknownError,
             };
-            let text = text.trim_end().trim_start_matches("ctwarden: ");
+            let text = text.strip_prefix("ctwarden: ").unwrap_or(text);
+            let text = text.strip_suffix('\n').unwrap_or(text);
             self.reply(asker, code, Some(&|o| o.text("error", &text)));
         });
     }
