@@ -104,101 +104,133 @@ const ARGUMENTS_MOST: usize = 4;
 /// An argument that will not do: its place.
 type Wrong = usize;
 
-struct Method {
-    name: &'static str,
-    arguments: &'static [Argument],
-    call: fn(&Given<'_>) -> Result<Call, Wrong>,
+/// Which method: one match builds all calls, where a function each was larger.
+#[derive(Clone, Copy)]
+enum Which {
+    Status,
+    Top,
+    Size,
+    Check,
+    History,
+    Incidents,
+    Trim,
+    Shed,
+    Flush,
+    Open,
+    Close,
+    Drill,
+    Reload,
+    Metrics,
 }
 
-const fn method(
+struct Method {
     name: &'static str,
+    which: Which,
     arguments: &'static [Argument],
-    call: fn(&Given<'_>) -> Result<Call, Wrong>,
-) -> Method {
-    Method { name, arguments, call }
+}
+
+const fn method(name: &'static str, which: Which, arguments: &'static [Argument]) -> Method {
+    Method { name, which, arguments }
 }
 
 const DRY_RUN: Argument = argument("dry_run", Kind::Flag, "true or false");
 const CONFIRM: Argument = argument("confirm", Kind::Flag, "true");
 const SECONDS: Argument = argument("seconds", Kind::Number, "a number of seconds from 1 to 86400");
 
+/// The order of a method's arguments is known to [`Given::call`] too.
 const METHODS: &[Method] = &[
-    method("status", &[], |_| Ok(Call::Status)),
+    method("status", Which::Status, &[]),
     method(
         "top",
+        Which::Top,
         &[
             argument("by", Kind::Text, "source, prefix, destination or state"),
             argument("n", Kind::Number, "a number of rows"),
             argument("exact", Kind::Flag, "true or false"),
         ],
-        |g| {
-            let rows = g.number(1, u32::MAX)?.unwrap_or(ROWS).min(ROWS_MOST as u32) as u8;
-            Ok(Call::Top { by: g.word(0, By::from_name)?.unwrap_or_default(), rows, exact: g.flag(2) })
-        },
     ),
     method(
         "size",
+        Which::Size,
         &[
             argument("max", Kind::Number, "a number of entries"),
             argument("ram_percent", Kind::Number, "a percentage from 1 to 50"),
             argument("board", Kind::Text, "a board's name"),
         ],
-        |g| {
-            Ok(Call::Size {
-                max: g.number(0, u32::MAX)?.map(Entries),
-                ram_percent: g.number(1, 50)?.map(|n| n as u8),
-                board: g.word(2, |name| heapless::String::try_from(name).ok())?,
-            })
-        },
     ),
-    method("check", &[], |_| Ok(Call::Check)),
+    method("check", Which::Check, &[]),
     method(
         "history",
+        Which::History,
         &[
             argument("span", Kind::Number, "a number of seconds"),
             argument("since", Kind::Number, "a number of seconds"),
         ],
-        |g| Ok(Call::History { span: g.number(0, u32::MAX)?, since: g.number(1, u32::MAX)? }),
     ),
-    method("incidents", &[], |_| Ok(Call::Incidents)),
+    method("incidents", Which::Incidents, &[]),
     method(
         "trim",
+        Which::Trim,
         &[
             argument("source", Kind::Text, "an IPv4 or IPv6 address"),
             argument("only", Kind::Text, "unreplied, closing or idle"),
             DRY_RUN,
         ],
-        |g| {
-            let selection = match (g.word(0, |text| text.parse::<IpAddr>().ok())?, g.word(1, Only::from_name)?) {
-                (Some(source), only) => Selection::Source(source, only),
-                (None, Some(only)) => Selection::Kind(only),
-                (None, None) => Selection::Level,
-            };
-            Ok(Call::Trim { selection, dry_run: g.flag(2) })
-        },
     ),
-    method("shed", &[argument("key", Kind::Text, "an address, or ADDRESS:PORT/tcp or /udp"), SECONDS, DRY_RUN], |g| {
-        let lease = g.word(0, Lease::of_key)?.ok_or(0_usize)?;
-        Ok(Call::Shed { lease, seconds: g.number(1, SECONDS_MOST)?, dry_run: g.flag(2) })
-    }),
-    method("flush", &[CONFIRM, DRY_RUN], |g| {
-        let dry_run = g.flag(1);
-        g.confirmed(0, dry_run)?;
-        Ok(Call::Flush { dry_run })
-    }),
-    method("open", &[argument("scope", Kind::Text, "router, lan or all"), SECONDS, CONFIRM, DRY_RUN], |g| {
-        let dry_run = g.flag(3);
-        g.confirmed(2, dry_run)?;
-        let (scope, seconds) = (g.word(0, Scope::from_name)?, g.number(1, SECONDS_MOST)?);
-        Ok(Call::Open { scope, seconds, dry_run })
-    }),
-    method("close", &[], |_| Ok(Call::Close)),
-    method("drill", &[], |_| Ok(Call::Drill)),
-    method("reload", &[], |_| Ok(Call::Reload)),
-    method("metrics", &[], |_| Ok(Call::Metrics)),
+    method(
+        "shed",
+        Which::Shed,
+        &[argument("key", Kind::Text, "an address, or ADDRESS:PORT/tcp or /udp"), SECONDS, DRY_RUN],
+    ),
+    method("flush", Which::Flush, &[CONFIRM, DRY_RUN]),
+    method("open", Which::Open, &[argument("scope", Kind::Text, "router, lan or all"), SECONDS, CONFIRM, DRY_RUN]),
+    method("close", Which::Close, &[]),
+    method("drill", Which::Drill, &[]),
+    method("reload", Which::Reload, &[]),
+    method("metrics", Which::Metrics, &[]),
 ];
 
 impl Given<'_> {
+    fn call(&self, which: Which) -> Result<Call, Wrong> {
+        Ok(match which {
+            Which::Status => Call::Status,
+            Which::Check => Call::Check,
+            Which::Incidents => Call::Incidents,
+            Which::Close => Call::Close,
+            Which::Drill => Call::Drill,
+            Which::Reload => Call::Reload,
+            Which::Metrics => Call::Metrics,
+            Which::Top => {
+                let rows = self.number(1, u32::MAX)?.unwrap_or(ROWS).min(ROWS_MOST as u32) as u8;
+                Call::Top { by: self.word(0, By::from_name)?.unwrap_or_default(), rows, exact: self.flag(2) }
+            }
+            Which::Size => Call::Size {
+                max: self.number(0, u32::MAX)?.map(Entries),
+                ram_percent: self.number(1, 50)?.map(|n| n as u8),
+                board: self.word(2, |name| heapless::String::try_from(name).ok())?,
+            },
+            Which::History => Call::History { span: self.number(0, u32::MAX)?, since: self.number(1, u32::MAX)? },
+            Which::Trim => {
+                let source = self.word(0, |text| text.parse::<IpAddr>().ok())?;
+                let selection = match (source, self.word(1, Only::from_name)?) {
+                    (Some(source), only) => Selection::Source(source, only),
+                    (None, Some(only)) => Selection::Kind(only),
+                    (None, None) => Selection::Level,
+                };
+                Call::Trim { selection, dry_run: self.flag(2) }
+            }
+            Which::Shed => {
+                let lease = self.word(0, Lease::of_key)?.ok_or(0_usize)?;
+                Call::Shed { lease, seconds: self.number(1, SECONDS_MOST)?, dry_run: self.flag(2) }
+            }
+            Which::Flush => Call::Flush { dry_run: self.confirmed(0)? },
+            Which::Open => {
+                let dry_run = self.confirmed(2)?;
+                let (scope, seconds) = (self.word(0, Scope::from_name)?, self.number(1, SECONDS_MOST)?);
+                Call::Open { scope, seconds, dry_run }
+            }
+        })
+    }
     #[inline(never)]
     fn value(&self, at: usize) -> Value<'_> {
         self.0.get(at).copied().unwrap_or(Value::Null)
@@ -206,8 +238,10 @@ impl Given<'_> {
     fn flag(&self, at: usize) -> bool {
         self.value(at) == Value::Bool(true)
     }
-    fn confirmed(&self, at: usize, dry_run: bool) -> Result<(), Wrong> {
-        if dry_run || self.flag(at) { Ok(()) } else { Err(at) }
+    /// `confirm` and behind it `dry_run`: one of them must be given. Is it the second?
+    fn confirmed(&self, at: usize) -> Result<bool, Wrong> {
+        let dry_run = self.flag(at + 1);
+        if dry_run || self.flag(at) { Ok(dry_run) } else { Err(at) }
     }
     /// From 1 to `most`.
     #[inline(never)]
@@ -302,7 +336,7 @@ pub fn parse<'a>(method: &[u8], arguments: &'a [u8]) -> Result<(Call, Option<&'a
     if fields.damaged() {
         return Err(Fault::Damaged);
     }
-    match (method.call)(&given) {
+    match given.call(method.which) {
         Ok(call) => Ok((call, session)),
         Err(at) => Err(method.arguments.get(at).map_or(Fault::Damaged, wrong)),
     }

@@ -9,6 +9,7 @@ use crate::lease::Backend;
 use crate::observe::tally::Basis;
 use crate::out::Out;
 use crate::protocol::{Answer, Done, Status, Top, Windows};
+use core::fmt;
 
 /// Count, max and buckets.
 pub fn table(o: &mut dyn Out, t: &Table) {
@@ -187,41 +188,32 @@ pub fn metric(o: &mut dyn Out, name: &str, kind: &str, labels: &[(&str, &str)], 
     o.end();
 }
 
-/// What subscribers, listeners and hooks are told of: its name, where the event is such a change.
-pub const fn change(event: &Event) -> Option<&'static str> {
-    Some(match event {
-        Event::Verdict { .. } => "verdict",
-        Event::Decided { .. } => "rung",
-        Event::Opened { .. } => "opened",
-        Event::Closed { .. } => "closed",
+/// What subscribers, listeners and hooks are told of.
+pub struct Change<'a> {
+    /// What kind of change: `verdict`, `rung` (`dry_run`: would be), `window`.
+    pub name: &'static str,
+    /// The new verdict, what is done, `opened` or `closed`.
+    pub what: &'a dyn fmt::Display,
+    /// The verdict before, or the reason.
+    pub why: &'a dyn fmt::Display,
+}
+
+/// The change that an event is; `None`: it is none of those.
+pub fn change(event: &Event) -> Option<Change<'_>> {
+    let (name, what, why): (_, &dyn fmt::Display, &dyn fmt::Display) = match event {
+        Event::Verdict { from, evidence } => ("verdict", &evidence.verdict, from),
+        Event::Decided { decision, dry } => (if *dry { "dry_run" } else { "rung" }, &decision.action, &decision.reason),
+        Event::Opened { impossible, .. } => ("window", &"opened", impossible),
+        Event::Closed { because, .. } => ("window", &"closed", because),
         _ => return None,
-    })
+    };
+    Some(Change { name, what, why })
 }
 
 /// Such a change, with the table as it is.
-pub fn changed(o: &mut dyn Out, event: &Event, now: &Table) {
-    o.text("change", &change(event).unwrap_or_default());
-    match event {
-        Event::Verdict { from, evidence } => {
-            o.text("from", from);
-            o.text("verdict", &evidence.verdict);
-            o.number("refused", evidence.refused);
-        }
-        Event::Decided { decision, dry } => {
-            o.text("rung", &decision.action.rung().name());
-            o.text("reason", &decision.reason);
-            o.flag("dry_run", *dry);
-        }
-        Event::Opened { scope, total, .. } => {
-            o.text("scope", &scope.name());
-            o.time("most", *total);
-        }
-        Event::Closed { scope, lasted, because } => {
-            o.text("scope", &scope.name());
-            o.time("lasted", *lasted);
-            o.text("because", because);
-        }
-        _ => {}
-    }
+pub fn changed(o: &mut dyn Out, change: &Change<'_>, now: &Table) {
+    o.text("change", &change.name);
+    o.text("what", change.what);
+    o.text("why", change.why);
     table(o, now);
 }

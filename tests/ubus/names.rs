@@ -171,7 +171,7 @@ fn hooks_are_run_for_changes() {
     assert_eq!(called[0][2..4], common);
     assert_eq!(called[0][4..], ["CULPRIT=10.0.0.5"]);
     assert_eq!(called[1][..1], ["ACTION=grow max to 20000"]);
-    assert_eq!(called[2], ["ACTION=filling", "REASON=calm", common[0], common[1]]);
+    assert_eq!(called[2], ["ACTION=filling", "REASON=calm", common[0], common[1], "CULPRIT="]);
 }
 
 /// No hooks are there: one look for all that waits. Procd hangs: a second, then no more.

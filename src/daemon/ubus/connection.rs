@@ -243,15 +243,15 @@ impl Ubus {
 
     /// Tells subscribers, listeners and hooks, where the event is a change that they want to know of.
     pub fn announce(&mut self, now: Millis, event: &Event, table: &Table, culprit: Option<TopKey>) {
-        let Some(name) = describe::change(event) else { return };
+        let Some(change) = describe::change(event) else { return };
         let rung = if let Event::Decided { decision, .. } = event { Some(decision.action.rung()) } else { None };
         if (rung.is_some() && rung == self.rung) || !self.is_published() {
             return;
         }
         self.rung = rung;
         let outbox = &mut self.room.outbox;
-        let fill = |o: &mut dyn Out| describe::changed(o, event, table);
-        self.session.notify(outbox, name, false, &fill);
+        let fill = |o: &mut dyn Out| describe::changed(o, &change, table);
+        self.session.notify(outbox, change.name, false, &fill);
         self.session.event(outbox, NAME, &fill);
         self.errands.hook(now, Change { event: *event, table: *table, culprit }, &mut self.session, outbox);
         self.send();

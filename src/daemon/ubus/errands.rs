@@ -9,6 +9,7 @@
 
 use super::connection::Asked;
 use ctwarden::call::SESSION;
+use ctwarden::describe;
 use ctwarden::detect::Table;
 use ctwarden::event::Event;
 use ctwarden::out::Out;
@@ -220,20 +221,20 @@ fn username(data: &[u8]) -> Option<&[u8]> {
 
 /// The environment of the hooks.
 fn env(o: &mut dyn Out, change: &Change) {
-    let (action, reason): (&dyn fmt::Display, &dyn fmt::Display) = match &change.event {
-        Event::Verdict { from, evidence } => (&evidence.verdict, from),
-        Event::Decided { decision, .. } => (&decision.action, &decision.reason),
-        Event::Opened { impossible, .. } => (&"opened", impossible),
-        Event::Closed { because, .. } => (&"closed", because),
-        _ => return,
-    };
+    let Some(told) = describe::change(&change.event) else { return };
+    let mut parts: [(&str, &dyn fmt::Display); 5] = [
+        ("ACTION", told.what),
+        ("REASON", told.why),
+        ("COUNT", &change.table.count),
+        ("MAX", &change.table.max),
+        ("CULPRIT", &""),
+    ];
+    if let (Some(culprit), [.., last]) = (&change.culprit, &mut parts) {
+        last.1 = culprit;
+    }
     o.array("env");
-    o.text("", &format_args!("ACTION={action}"));
-    o.text("", &format_args!("REASON={reason}"));
-    o.text("", &format_args!("COUNT={}", change.table.count));
-    o.text("", &format_args!("MAX={}", change.table.max));
-    if let Some(culprit) = &change.culprit {
-        o.text("", &format_args!("CULPRIT={culprit}"));
+    for (name, value) in parts {
+        o.text("", &format_args!("{name}={value}"));
     }
     o.end();
 }
