@@ -23,7 +23,7 @@ use ctwarden::wire::ubus::{self, Code, Garbled, Heard, Inbox, Invoke, Outbox, Se
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, recv, send, socket};
-use nix::unistd::{AccessFlags, access};
+use nix::sys::stat::lstat;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::MutexGuard;
 
@@ -269,7 +269,7 @@ impl Ubus {
             None => {
                 let path = self.paths.first().map_or("", |path| path.as_str());
                 let folder = path.bytes().rposition(|byte| byte == b'/').and_then(|at| path.get(..at)).unwrap_or("/");
-                let known = self.connection > 0 || access(folder, AccessFlags::F_OK).is_ok();
+                let known = self.connection > 0 || lstat(folder).is_ok();
                 self.pause(now, if known { PAUSE_MOST } else { PAUSE_WITHOUT });
             }
         }
