@@ -1,5 +1,6 @@
 //! What can be asked over ubus: one table of methods, and arguments become a [`Call`] that has been checked.
 
+use crate::board::{self, Board};
 use crate::lease::{Lease, Scope};
 use crate::out::Out;
 use crate::protocol::{By, Only, ROWS_MOST, Selection};
@@ -10,7 +11,7 @@ use core::fmt;
 use core::net::IpAddr;
 
 /// A method that is asked for, with its arguments.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 #[allow(missing_docs)]
 pub enum Call {
     Status,
@@ -23,7 +24,7 @@ pub enum Call {
     Size {
         max: Option<Entries>,
         ram_percent: Option<u8>,
-        board: Option<heapless::String<BOARD_MOST>>,
+        board: Option<&'static Board>,
     },
     Check,
     /// The last `span` seconds, or what came after `since`.
@@ -69,8 +70,6 @@ impl Call {
     }
 }
 
-/// No board's name is longer.
-pub const BOARD_MOST: usize = 64;
 /// Rows of `top` where nothing is said.
 const ROWS: u32 = 10;
 /// The longest that anything can be asked for: a day.
@@ -155,7 +154,7 @@ const METHODS: &[Method] = &[
         &[
             argument("max", Kind::Number, "a number of entries"),
             argument("ram_percent", Kind::Number, "a percentage from 1 to 50"),
-            argument("board", Kind::Text, "a board's name"),
+            argument("board", Kind::Text, "the name of a board that is listed"),
         ],
     ),
     method("check", Which::Check, &[]),
@@ -207,7 +206,7 @@ impl Given<'_> {
             Which::Size => Call::Size {
                 max: self.number(0, u32::MAX)?.map(Entries),
                 ram_percent: self.number(1, 50)?.map(|n| n as u8),
-                board: self.word(2, |name| heapless::String::try_from(name).ok())?,
+                board: self.word(2, board::by_name)?,
             },
             Which::History => Call::History { span: self.number(0, u32::MAX)?, since: self.number(1, u32::MAX)? },
             Which::Trim => {

@@ -69,7 +69,7 @@ pub struct Asker {
 }
 
 /// A call, and by whom.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Asked {
     pub asker: Asker,
     pub call: Call,

@@ -26,14 +26,15 @@ const HOOKS: usize = 4;
 /// Somebody else's answer is waited for so long.
 const PATIENCE: Millis = Millis(1_000);
 /// rpcd's tokens are 32 digits.
-const TOKEN_MOST: usize = 32;
+const TOKEN: usize = 32;
 /// A longer name is cut.
 const NAME_MOST: usize = 32;
 
 /// Who called: the user that the caller is connected as, or the one who is logged in on the web.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Who {
-    name: heapless::String<NAME_MOST>,
+    /// Printable; zeros behind it.
+    name: [u8; NAME_MOST],
     web: bool,
 }
 
@@ -47,24 +48,29 @@ impl Who {
 impl fmt::Display for Who {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.web { "web user " } else { "user " })?;
-        f.write_str(if self.name.is_empty() { "unknown" } else { &self.name })
+        let name = self.name.split(|byte| *byte == 0).next().unwrap_or_default();
+        f.write_str(match str::from_utf8(name) {
+            Ok("") | Err(_) => "unknown",
+            Ok(name) => name,
+        })
     }
 }
 
 /// Somebody else's text in ours: one printable word.
-fn clean(name: &[u8]) -> heapless::String<NAME_MOST> {
-    let mut text = heapless::String::new();
-    for byte in name {
-        let _ = text.push(if byte.is_ascii_graphic() { *byte as char } else { '?' });
+fn clean(name: &[u8]) -> [u8; NAME_MOST] {
+    let mut text = [0; NAME_MOST];
+    for (byte, place) in name.iter().zip(&mut text) {
+        *place = if byte.is_ascii_graphic() { *byte } else { b'?' };
     }
     text
 }
 
 /// A call whose caller's name is asked for.
+#[derive(Clone, Copy)]
 struct Held {
     asked: Asked,
     /// Whoever has it is logged in: it is kept for the one question, and never told.
-    token: heapless::String<TOKEN_MOST>,
+    token: Option<[u8; TOKEN]>,
     /// The request under way; `None`: it has ended.
     request: Option<u16>,
     until: Millis,
@@ -88,12 +94,12 @@ pub struct Errands {
 
 impl Errands {
     pub const fn new() -> Self {
-        Self { held: [const { None }; HELD], hooks: heapless::Deque::new(), looking: None }
+        Self { held: [None; HELD], hooks: heapless::Deque::new(), looking: None }
     }
 
     /// The connection is gone.
     pub fn clear(&mut self) {
-        self.held = [const { None }; HELD];
+        self.held = [None; HELD];
         self.no_hooks();
     }
 
@@ -133,9 +139,9 @@ impl Errands {
         session: &mut Session,
         outbox: &mut Outbox,
     ) -> Option<Asked> {
-        asked.who = Who { name: heapless::String::new(), web: true };
-        let token = core::str::from_utf8(token).ok().and_then(|token| heapless::String::try_from(token).ok());
-        let (Some(place), Some(token)) = (self.held.iter_mut().find(|held| held.is_none()), token) else {
+        asked.who = Who { name: clean(&[]), web: true };
+        let token = token.try_into().ok();
+        let Some(place) = self.held.iter_mut().find(|held| held.is_none()).filter(|_| token.is_some()) else {
             return Some(asked);
         };
         let Some(request) = session.lookup(outbox, "session") else { return Some(asked) };
@@ -184,10 +190,11 @@ impl Errands {
         let Some(held) = self.held.iter_mut().flatten().find(|held| held.request == Some(sequence)) else { return };
         if let Some(name) = username(data) {
             held.asked.who.name = clean(name);
-        } else if let Some(object) = object.filter(|_| !held.token.is_empty()) {
-            let token = core::mem::take(&mut held.token);
+        } else if let Some(object) = object
+            && let Some(token) = held.token.take()
+        {
             held.request = session.invoke(outbox, object, "get", &|o| {
-                o.text(SESSION, &token);
+                o.text(SESSION, &str::from_utf8(&token).unwrap_or_default());
                 o.array("keys");
                 o.text("", &"username");
                 o.end();
