@@ -1,6 +1,6 @@
 //! What can be asked over ubus: one table of methods, and arguments become a [`Call`] that has been checked.
 
-use crate::board::{self, Board};
+use crate::board;
 use crate::lease::{Lease, Scope};
 use crate::out::Out;
 use crate::protocol::{By, Only, ROWS_MOST, Selection};
@@ -24,7 +24,8 @@ pub enum Call {
     Size {
         max: Option<Entries>,
         ram_percent: Option<u8>,
-        board: Option<&'static Board>,
+        /// One that is listed.
+        board: Option<&'static str>,
     },
     Check,
     /// The last `span` seconds, or what came after `since`.
@@ -206,7 +207,7 @@ impl Given<'_> {
             Which::Size => Call::Size {
                 max: self.number(0, u32::MAX)?.map(Entries),
                 ram_percent: self.number(1, 50)?.map(|n| n as u8),
-                board: self.word(2, board::by_name)?,
+                board: self.word(2, |name| board::by_name(name).map(|board| board.name))?,
             },
             Which::History => Call::History { span: self.number(0, u32::MAX)?, since: self.number(1, u32::MAX)? },
             Which::Trim => {
