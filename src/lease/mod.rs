@@ -156,7 +156,7 @@ impl Lease {
             let Some(place) = key.strip_suffix(suffix) else { continue };
             let colon = place.bytes().rposition(|byte| byte == b':')?;
             let (address, port) = (place.get(..colon)?, place.get(colon + 1..)?.parse::<u32>().ok()?);
-            let bare = address.strip_prefix('[').and_then(|a| a.strip_suffix(']'));
+            let bare = address.strip_prefix("[").and_then(|a| a.strip_suffix("]"));
             let address = bare.unwrap_or(address).parse::<IpAddr>().ok().filter(|a| a.is_ipv6() == bare.is_some())?;
             return Some(Lease::Destination { address, protocol, port: port.try_into().ok()? });
         }

@@ -44,7 +44,7 @@ impl Ubus {
                 _ => Code::UnknownError,
             };
             let text = text.strip_prefix("ctwarden: ").unwrap_or(text);
-            let text = text.strip_suffix('\n').unwrap_or(text);
+            let text = text.strip_suffix("\n").unwrap_or(text);
             self.reply(asker, code, Some(&|o| o.text("error", &text)));
         });
     }
