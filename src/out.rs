@@ -23,6 +23,9 @@ pub trait Out {
     fn end(&mut self);
 }
 
+/// Tells something to whoever listens. It may be asked to more than once, and must tell the same each time.
+pub type Fill<'a> = &'a dyn Fn(&mut dyn Out);
+
 impl dyn Out + '_ {
     /// A time, in milliseconds.
     pub fn time(&mut self, name: &str, value: Millis) {
@@ -55,7 +58,7 @@ pub struct Json<'a> {
 
 impl<'a> Json<'a> {
     /// The whole text of one object that `fill` tells.
-    pub fn object(to: &'a mut dyn Write, fill: &dyn Fn(&mut dyn Out)) {
+    pub fn object(to: &'a mut dyn Write, fill: Fill<'_>) {
         let mut json = Json { to, first: true, arrays: 0 };
         json.begin("", false);
         fill(&mut json);

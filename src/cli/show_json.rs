@@ -4,12 +4,12 @@ use super::size::explain;
 use super::text::print_whole;
 use ctwarden::describe;
 use ctwarden::detect::Table;
-use ctwarden::out::{Json, Out};
+use ctwarden::out::{Fill, Json};
 use ctwarden::sizing::Plan;
 use std::cell::RefCell;
 
 /// Prints one object.
-pub fn print(fill: &dyn Fn(&mut dyn Out)) {
+pub fn print(fill: Fill<'_>) {
     print_whole(&mut |to| {
         Json::object(to, fill);
         let _ = to.write_char('\n');

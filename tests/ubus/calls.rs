@@ -2,14 +2,14 @@
 
 use ctwarden::call::{Call, Fault, parse, signature};
 use ctwarden::lease::{Lease, Scope};
-use ctwarden::out::Out;
+use ctwarden::out::Fill;
 use ctwarden::protocol::{By, Only, Selection};
 use ctwarden::units::Entries;
 use ctwarden::wire::blob::Writer;
 use ctwarden::wire::ubus::Code;
 
 /// What a call with these arguments is, and the session that it came by.
-fn call(method: &str, arguments: &dyn Fn(&mut dyn Out)) -> Result<(Call, Option<String>), Fault> {
+fn call(method: &str, arguments: Fill<'_>) -> Result<(Call, Option<String>), Fault> {
     let mut room = [0; 1024];
     let mut w = Writer::new(&mut room);
     arguments(&mut w);
@@ -18,11 +18,11 @@ fn call(method: &str, arguments: &dyn Fn(&mut dyn Out)) -> Result<(Call, Option<
         .map(|(call, session)| (call, session.map(|s| String::from_utf8(s.to_vec()).unwrap())))
 }
 
-fn only(method: &str, arguments: &dyn Fn(&mut dyn Out)) -> Call {
+fn only(method: &str, arguments: Fill<'_>) -> Call {
     call(method, arguments).unwrap().0
 }
 
-fn wrong(method: &str, arguments: &dyn Fn(&mut dyn Out)) -> String {
+fn wrong(method: &str, arguments: Fill<'_>) -> String {
     let fault = call(method, arguments).unwrap_err();
     assert_eq!(fault.code(), Code::InvalidArgument);
     fault.to_string()

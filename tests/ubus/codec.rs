@@ -106,7 +106,7 @@ proptest! {
                 inbox.filled(n);
                 piece = &piece[n..];
                 loop {
-                    match inbox.next() {
+                    match inbox.next_message() {
                         Ok(Some(message)) => { let _ = session.hear(&message); }
                         Ok(None) => break,
                         Err(_) => return Ok(()),
@@ -180,7 +180,7 @@ fn a_message_too_long_is_passed_over() {
             room[..n].copy_from_slice(&rest[..n]);
             inbox.filled(n);
             rest = &rest[n..];
-            while let Some(message) = inbox.next().unwrap() {
+            while let Some(message) = inbox.next_message().unwrap() {
                 heard.push((message.sequence, message.cut));
             }
         }

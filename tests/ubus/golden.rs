@@ -62,7 +62,7 @@ impl Ours {
             assert!(heard.is_none(), "more than the message");
             self.inbox.room()[..piece.len()].copy_from_slice(piece);
             self.inbox.filled(piece.len());
-            if let Some(message) = self.inbox.next().unwrap() {
+            if let Some(message) = self.inbox.next_message().unwrap() {
                 let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
                 heard = Some(match self.session.hear(&message) {
                     Heard::Hello => (Event::Hello, None),

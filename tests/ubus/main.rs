@@ -20,6 +20,8 @@ mod load;
 #[cfg(feature = "daemon")]
 mod names;
 #[cfg(feature = "daemon")]
+mod recorded;
+#[cfg(feature = "daemon")]
 mod world;
 
 /// The daemon's own, which is no library.

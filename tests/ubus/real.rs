@@ -119,9 +119,8 @@ fn kind_of(value: &Value<'_>, at: &[u8]) -> blobmsg_type {
 /// The same by ours.
 fn parsed_by_ours(bytes: &[u8], wanted: &[(CString, blobmsg_type)]) -> Option<Vec<Option<usize>>> {
     let mut found = vec![None; wanted.len()];
-    let mut fields = Fields::new(bytes);
     let mut at = 0;
-    while let Some((name, value)) = fields.next() {
+    for (name, value) in Fields::new(bytes) {
         let here = &bytes[at..];
         for ((wanted, kind), place) in wanted.iter().zip(&mut found) {
             let any = *kind == blobmsg_type_BLOBMSG_TYPE_UNSPEC;

@@ -183,7 +183,7 @@ fn every_answer_fits() {
         let call = crate::golden::lines(crate::golden::SERVER).swap_remove(4).bytes;
         inbox.room()[..call.len()].copy_from_slice(&call);
         inbox.filled(call.len());
-        let message = inbox.next().unwrap().unwrap();
+        let message = inbox.next_message().unwrap().unwrap();
         let Heard::Invoke(invoke) = session.hear(&message) else { panic!() };
         while outbox.is_roomy() {
             outbox.reply(invoke.asker, Code::Ok, Some(&|o: &mut dyn Out| o.number("n", 1)));
@@ -203,7 +203,7 @@ fn an_answer_that_does_not_fit_becomes_a_status() {
     let call = crate::golden::lines(crate::golden::SERVER).swap_remove(4).bytes;
     inbox.room()[..call.len()].copy_from_slice(&call);
     inbox.filled(call.len());
-    let message = inbox.next().unwrap().unwrap();
+    let message = inbox.next_message().unwrap().unwrap();
     let Heard::Invoke(invoke) = session.hear(&message) else { panic!() };
     let long = "x".repeat(20_000);
     assert!(outbox.reply(invoke.asker, Code::Ok, Some(&|o| o.text("long", &long))));

@@ -3,7 +3,7 @@
 use crate::broker::{Broker, Parts, made, take};
 use crate::ubus::connection::{Asked, Path, Room, Ubus};
 use ctwarden::event::Event;
-use ctwarden::out::Out;
+use ctwarden::out::{Fill, Out};
 use ctwarden::units::Millis;
 use ctwarden::wire::blob::Writer;
 use ctwarden::wire::ubus::{Code, attribute, message};
@@ -41,7 +41,8 @@ impl World {
     /// Without a broker.
     pub fn empty() -> Self {
         let path = socket();
-        let room = Box::leak(Box::new(Mutex::new(Room::new()))).lock().unwrap();
+        let room: &'static Mutex<Room> = Box::leak(Box::new(Mutex::new(Room::new())));
+        let room = room.lock().unwrap();
         let of = |path: &str| Path::try_from(path).unwrap();
         let ubus = Ubus::new(room, [of(path.to_str().unwrap()), of("/nonexistent/ubus.sock")]);
         Self {
@@ -169,7 +170,7 @@ impl Peer {
     }
 
     /// Calls; the request's number.
-    pub fn call(&mut self, object: u32, method: &str, fill: &dyn Fn(&mut dyn Out)) -> u16 {
+    pub fn call(&mut self, object: u32, method: &str, fill: Fill<'_>) -> u16 {
         let sequence = self.next();
         self.say(&made(message::INVOKE, sequence, object, &|w| {
             w.be32(attribute::OBJECT, object);
@@ -182,7 +183,7 @@ impl Peer {
     }
 
     /// Calls us and gives the status and what was answered.
-    pub fn asks(&mut self, world: &mut World, method: &str, fill: &dyn Fn(&mut dyn Out)) -> (u32, String) {
+    pub fn asks(&mut self, world: &mut World, method: &str, fill: Fill<'_>) -> (u32, String) {
         let sequence = self.call(self.object, method, fill);
         let mut data = String::new();
         for _ in 0..500 {

@@ -15,7 +15,7 @@ use ctwarden::call::{self, Call, Fault};
 use ctwarden::describe;
 use ctwarden::detect::Table;
 use ctwarden::event::{Event, UbusState};
-use ctwarden::out::Out;
+use ctwarden::out::{Fill, Out};
 use ctwarden::protocol::TopKey;
 use ctwarden::rung::Rung;
 use ctwarden::units::Millis;
@@ -189,7 +189,7 @@ impl Ubus {
     /// Takes in one message, and what follows from it; gives a call that can be passed on at once.
     fn next_message(&mut self, now: Millis, tell: &mut dyn FnMut(Event)) -> Result<Option<Asked>, More> {
         let Room { inbox, outbox } = &mut *self.room;
-        let message = match inbox.next() {
+        let message = match inbox.next_message() {
             Ok(Some(message)) => message,
             Ok(None) => return Err(More),
             Err(Garbled) => {
@@ -234,7 +234,7 @@ impl Ubus {
     }
 
     /// Answers a call: what `fill` tells, and how it ended.
-    pub fn reply(&mut self, asker: Asker, code: Code, fill: Option<&dyn Fn(&mut dyn Out)>) {
+    pub fn reply(&mut self, asker: Asker, code: Code, fill: Option<Fill<'_>>) {
         if asker.connection == self.connection && self.fd.is_some() {
             self.room.outbox.reply(asker.caller, code, fill);
             self.send();

@@ -9,20 +9,13 @@
 //!
 //! Numbers are those of ubus's `ubusmsg.h`; the conversations in `tests/golden/ubus` are of a real ubusd.
 
-use super::blob::{self, Attributes, Writer};
-use crate::out::Out;
+mod buffers;
 
-/// A longer message is not taken in: its front is looked at, the rest passed over. Whoever calls us needs a tenth of it;
-/// what rpcd's object `session` says of itself when it is looked up takes 1 KiB.
-pub const RECEIVE_ROOM: usize = 4096;
-/// Messages that wait to be sent. The longest answer there is takes three quarters of it.
-pub const SEND_ROOM: usize = 16 * 1024;
-/// Of that so much is kept for those who wait: an answer that does not fit becomes a status.
-const RESERVE: usize = 1024;
-/// ubusd's own limit.
-const MESSAGE_MOST: usize = 1024 * 1024;
+use super::blob::{self, Attributes};
+use crate::out::Fill;
+pub use buffers::{Garbled, Inbox, Outbox, RECEIVE_ROOM, SEND_ROOM};
+use buffers::{RESERVE, data};
 
-const HEADER: usize = 8;
 /// ubusd's own object that spreads events.
 const EVENT_OBJECT: u32 = 1;
 
@@ -69,10 +62,6 @@ pub enum Code {
     UnknownError = 9,
 }
 
-/// The stream from ubusd is no ubus: nothing more can be read from it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Garbled;
-
 /// One message.
 #[derive(Clone, Copy, Debug)]
 pub struct Message<'a> {
@@ -85,69 +74,6 @@ pub struct Message<'a> {
     /// Too long: only its front is here.
     pub cut: bool,
     body: &'a [u8],
-}
-
-/// Bytes as they come, cut into messages.
-pub struct Inbox {
-    bytes: [u8; RECEIVE_ROOM],
-    at: usize,
-    used: usize,
-    /// So much of what comes belongs to a message that was too long.
-    skip: usize,
-}
-
-impl Inbox {
-    /// Empty.
-    pub const fn new() -> Self {
-        Self { bytes: [0; RECEIVE_ROOM], at: 0, used: 0, skip: 0 }
-    }
-    /// Forgets everything: for a new connection.
-    pub fn clear(&mut self) {
-        (self.at, self.used, self.skip) = (0, 0, 0);
-    }
-    /// Where the next bytes are to be read to. Never empty once [`next`](Self::next) has said that there is no message.
-    pub fn room(&mut self) -> &mut [u8] {
-        self.bytes.copy_within(self.at..self.used, 0);
-        self.used -= self.at;
-        self.at = 0;
-        self.bytes.get_mut(self.used..).unwrap_or_default()
-    }
-    /// So many bytes were read there.
-    pub fn filled(&mut self, n: usize) {
-        self.used = self.used.saturating_add(n).min(RECEIVE_ROOM);
-    }
-    /// The next message, if all of it has come.
-    pub fn next(&mut self) -> Result<Option<Message<'_>>, Garbled> {
-        let passed = self.skip.min(self.used - self.at);
-        self.at += passed;
-        self.skip -= passed;
-        let here = self.bytes.get(self.at..self.used).unwrap_or_default();
-        let Some(head) = here.first_chunk::<{ HEADER + blob::HEAD }>() else { return Ok(None) };
-        let [version, kind, s0, s1, p0, p1, p2, p3, _, l0, l1, l2] = *head;
-        let length = u32::from_be_bytes([0, l0, l1, l2]) as usize;
-        if version != 0 || !(blob::HEAD..=MESSAGE_MOST).contains(&length) {
-            return Err(Garbled);
-        }
-        let whole = HEADER + length;
-        let cut = whole > RECEIVE_ROOM;
-        let length = if cut { RECEIVE_ROOM } else { whole };
-        let Some(message) = here.get(..length) else { return Ok(None) };
-        self.at += length;
-        self.skip = whole - length;
-        Ok(Some(Message {
-            kind,
-            sequence: u16::from_be_bytes([s0, s1]),
-            peer: u32::from_be_bytes([p0, p1, p2, p3]),
-            cut,
-            body: message.get(HEADER + blob::HEAD..).unwrap_or_default(),
-        }))
-    }
-}
-
-impl Default for Inbox {
-    fn default() -> Self {
-        Self::new()
-    }
 }
 
 /// Who called: for the answer.
@@ -238,7 +164,7 @@ impl Session {
     }
 
     /// Adds the object, with the signature that `methods` writes.
-    pub fn publish(&mut self, outbox: &mut Outbox, name: &str, methods: &dyn Fn(&mut dyn Out)) -> bool {
+    pub fn publish(&mut self, outbox: &mut Outbox, name: &str, methods: Fill<'_>) -> bool {
         let sequence = self.sequence();
         (self.adding, self.object, self.subscribed) = (Some(sequence), None, false);
         outbox.message(message::ADD_OBJECT, sequence, 0, 0, &|w| {
@@ -250,7 +176,7 @@ impl Session {
     }
 
     /// Tells subscribers. `reply`: ubusd is to say who they are.
-    pub fn notify(&mut self, outbox: &mut Outbox, what: &str, reply: bool, fill: &dyn Fn(&mut dyn Out)) -> bool {
+    pub fn notify(&mut self, outbox: &mut Outbox, what: &str, reply: bool, fill: Fill<'_>) -> bool {
         let Some(object) = self.object.filter(|_| self.subscribed) else { return false };
         outbox.message(message::NOTIFY, self.sequence(), object, RESERVE, &|w| {
             w.be32(attribute::OBJECT, object);
@@ -263,7 +189,7 @@ impl Session {
     }
 
     /// Sends an event to whoever listens.
-    pub fn event(&mut self, outbox: &mut Outbox, name: &str, fill: &dyn Fn(&mut dyn Out)) -> bool {
+    pub fn event(&mut self, outbox: &mut Outbox, name: &str, fill: Fill<'_>) -> bool {
         self.invoke(outbox, EVENT_OBJECT, "send", &|o| {
             o.text("id", &name);
             o.object("data");
@@ -282,13 +208,7 @@ impl Session {
     }
 
     /// Calls somebody's method. `None`: no room.
-    pub fn invoke(
-        &mut self,
-        outbox: &mut Outbox,
-        object: u32,
-        method: &str,
-        fill: &dyn Fn(&mut dyn Out),
-    ) -> Option<u16> {
+    pub fn invoke(&mut self, outbox: &mut Outbox, object: u32, method: &str, fill: Fill<'_>) -> Option<u16> {
         let sequence = self.sequence();
         outbox
             .message(message::INVOKE, sequence, object, RESERVE, &|w| {
@@ -355,86 +275,5 @@ impl Session {
     /// Is it a call of our object?
     pub fn is_ours(&self, invoke: &Invoke<'_>) -> bool {
         self.object == Some(invoke.asker.object)
-    }
-}
-
-fn data(w: &mut Writer<'_>, fill: &dyn Fn(&mut dyn Out)) {
-    w.nest(attribute::DATA);
-    fill(w);
-    w.close();
-}
-
-/// Messages that wait to be sent. What does not fit is left out whole.
-pub struct Outbox {
-    bytes: [u8; SEND_ROOM],
-    at: usize,
-    used: usize,
-}
-
-impl Outbox {
-    /// Empty.
-    pub const fn new() -> Self {
-        Self { bytes: [0; SEND_ROOM], at: 0, used: 0 }
-    }
-    /// Forgets everything: for a new connection.
-    pub fn clear(&mut self) {
-        (self.at, self.used) = (0, 0);
-    }
-    /// The bytes to send.
-    pub fn pending(&self) -> &[u8] {
-        self.bytes.get(self.at..self.used).unwrap_or_default()
-    }
-    /// So many of them were sent.
-    pub fn sent(&mut self, n: usize) {
-        self.at = self.at.saturating_add(n).min(self.used);
-    }
-    /// Little is waiting, so that any answer fits.
-    pub fn is_roomy(&self) -> bool {
-        self.used - self.at <= SEND_ROOM / 8
-    }
-
-    /// Adds one message, if `reserve` bytes are left behind it. `false`: no room, nothing was added.
-    fn message(&mut self, kind: u8, sequence: u16, peer: u32, reserve: usize, fill: &dyn Fn(&mut Writer<'_>)) -> bool {
-        if self.at > 0 {
-            self.bytes.copy_within(self.at..self.used, 0);
-            self.used -= self.at;
-            self.at = 0;
-        }
-        let room = self.bytes.get_mut(self.used..SEND_ROOM - reserve).unwrap_or_default();
-        let Some((header, body)) = room.split_at_mut_checked(HEADER) else { return false };
-        let mut w = Writer::new(body);
-        w.nest(0);
-        fill(&mut w);
-        w.close();
-        let Some(written) = w.written() else { return false };
-        let ([s0, s1], [p0, p1, p2, p3]) = (sequence.to_be_bytes(), peer.to_be_bytes());
-        header.copy_from_slice(&[0, kind, s0, s1, p0, p1, p2, p3]);
-        self.used += HEADER + written;
-        true
-    }
-
-    /// Answers a call: what `fill` tells, then how it ended. Where that does not fit, only that it did not.
-    pub fn reply(&mut self, to: Asker, code: Code, fill: Option<&dyn Fn(&mut dyn Out)>) -> bool {
-        if to.silent {
-            return true;
-        }
-        let Asker { sequence, peer, object, .. } = to;
-        let told = fill.is_none_or(|fill| {
-            self.message(message::DATA, sequence, peer, RESERVE, &|w| {
-                w.be32(attribute::OBJECT, object);
-                data(w, fill);
-            })
-        });
-        let code = if told { code } else { Code::UnknownError };
-        self.message(message::STATUS, sequence, peer, 0, &|w| {
-            w.be32(attribute::STATUS, code as u32);
-            w.be32(attribute::OBJECT, object);
-        })
-    }
-}
-
-impl Default for Outbox {
-    fn default() -> Self {
-        Self::new()
     }
 }
