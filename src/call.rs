@@ -155,7 +155,7 @@ const METHODS: &[Method] = &[
         &[
             argument("max", Kind::Number, "a number of entries"),
             argument("ram_percent", Kind::Number, "a percentage from 1 to 50"),
-            argument("board", Kind::Text, "the name of a board that is listed"),
+            argument("board", Kind::Text, "a board's name"),
         ],
     ),
     method("check", Which::Check, &[]),

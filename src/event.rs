@@ -111,7 +111,7 @@ pub enum UbusState {
     Published,
     /// ubusd does not let us, with this status.
     Refused {
-        /// 2 and 6: by its ACL, or another object has the name.
+        /// 2: by its ACL, or another object has the name.
         status: u32,
     },
     /// ubusd is gone; it is looked for.
@@ -328,13 +328,10 @@ impl fmt::Display for Event {
                 write!(f, "closed ({}) after {lasted}: {because}", scope.name())
             }
             Event::Ubus(UbusState::Published) => f.write_str("ubus: object ctwarden is there"),
-            Event::Ubus(UbusState::Refused { status: status @ (2 | 6) }) => write!(
+            Event::Ubus(UbusState::Refused { status }) => write!(
                 f,
                 "ubus: ubusd refuses the object (status {status}): its ACL is not loaded, or the name is taken; trying again"
             ),
-            Event::Ubus(UbusState::Refused { status }) => {
-                write!(f, "ubus: ubusd refuses the object (status {status}); trying again")
-            }
             Event::Ubus(UbusState::Gone) => f.write_str("ubus: ubusd is gone; trying again"),
             Event::IncidentOver { number, lasted, refused, evicted } => {
                 write!(f, "incident {number} over after {lasted}: {refused} packets refused, {evicted} entries evicted")

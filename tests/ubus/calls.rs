@@ -130,7 +130,7 @@ fn what_will_not_do_is_named() {
     assert_eq!(wrong("top", &|o| o.long("n", u64::MAX)), "n: wants a number of rows");
     assert_eq!(wrong("top", &|o| o.text("exact", &"yes")), "exact: wants true or false");
     assert_eq!(wrong("size", &|o| o.number("ram_percent", 51)), "ram_percent: wants a percentage from 1 to 50");
-    assert_eq!(wrong("size", &|o| o.text("board", &"x".repeat(65))), "board: wants the name of a board that is listed");
+    assert_eq!(wrong("size", &|o| o.text("board", &"x".repeat(65))), "board: wants a board's name");
     assert_eq!(wrong("trim", &|o| o.text("source", &"10.0.0")), "source: wants an IPv4 or IPv6 address");
     let open = |seconds| {
         wrong("open", &|o| {

@@ -86,7 +86,7 @@ pub struct Change {
 }
 
 pub struct Errands {
-    held: [Option<Held>; HELD],
+    held: heapless::Vec<Held, HELD>,
     hooks: heapless::Deque<Change, HOOKS>,
     /// The lookup for the first of the hooks.
     looking: Option<(u16, Millis)>,
@@ -94,12 +94,12 @@ pub struct Errands {
 
 impl Errands {
     pub const fn new() -> Self {
-        Self { held: [None; HELD], hooks: heapless::Deque::new(), looking: None }
+        Self { held: heapless::Vec::new(), hooks: heapless::Deque::new(), looking: None }
     }
 
     /// The connection is gone.
     pub fn clear(&mut self) {
-        self.held = [None; HELD];
+        self.held.clear();
         self.no_hooks();
     }
 
@@ -111,7 +111,7 @@ impl Errands {
     /// When somebody will have been waited for long enough; not after `due`.
     pub fn next_deadline(&self, due: Option<Millis>) -> Option<Millis> {
         let mut first = due;
-        let waits = self.held.iter().flatten().map(|held| held.until);
+        let waits = self.held.iter().map(|held| held.until);
         for until in waits.chain(self.looking.map(|(_, until)| until)) {
             if first.is_none_or(|first| until < first) {
                 first = Some(until);
@@ -122,7 +122,7 @@ impl Errands {
 
     /// Who has not answered by now will not.
     pub fn expire(&mut self, now: Millis) {
-        for held in self.held.iter_mut().flatten().filter(|held| now >= held.until) {
+        for held in self.held.iter_mut().filter(|held| now >= held.until) {
             held.request = None;
         }
         if self.looking.is_some_and(|(_, until)| now >= until) {
@@ -140,19 +140,16 @@ impl Errands {
         outbox: &mut Outbox,
     ) -> Option<Asked> {
         asked.who = Who { name: clean(&[]), web: true };
-        let token = token.try_into().ok();
-        let Some(place) = self.held.iter_mut().find(|held| held.is_none()).filter(|_| token.is_some()) else {
-            return Some(asked);
-        };
-        let Some(request) = session.lookup(outbox, "session") else { return Some(asked) };
-        *place = Some(Held { asked, token, request: Some(request), until: now.after(PATIENCE) });
-        None
+        let Ok(token) = token.try_into() else { return Some(asked) };
+        let request = session.lookup(outbox, "session");
+        let held = Held { asked, token: Some(token), request, until: now.after(PATIENCE) };
+        self.held.push(held).err().map(|held| held.asked)
     }
 
     /// A call whose caller's name is known, or will not be.
     pub fn next_named(&mut self) -> Option<Asked> {
-        let held = self.held.iter_mut().find(|held| held.as_ref().is_some_and(|held| held.request.is_none()))?;
-        held.take().map(|held| held.asked)
+        let at = self.held.iter().position(|held| held.request.is_none())?;
+        Some(self.held.remove(at).asked)
     }
 
     /// Wants hooks to be run.
@@ -187,7 +184,7 @@ impl Errands {
             }
             return self.look(now, session, outbox);
         }
-        let Some(held) = self.held.iter_mut().flatten().find(|held| held.request == Some(sequence)) else { return };
+        let Some(held) = self.held.iter_mut().find(|held| held.request == Some(sequence)) else { return };
         if let Some(name) = username(data) {
             held.asked.who.name = clean(name);
         } else if let Some(object) = object
@@ -204,7 +201,7 @@ impl Errands {
 
     /// A request of ours has ended.
     pub fn ended(&mut self, sequence: u16) {
-        for held in self.held.iter_mut().flatten().filter(|held| held.request == Some(sequence)) {
+        for held in self.held.iter_mut().filter(|held| held.request == Some(sequence)) {
             held.request = None;
         }
         // Nothing was found: there are no hooks.
