@@ -8,7 +8,7 @@ use crate::incident::Incident;
 use crate::lease::Backend;
 use crate::observe::tally::Basis;
 use crate::out::Out;
-use crate::protocol::{Answer, Done, Status, Top, Windows};
+use crate::protocol::{Answer, Done, Of, Status, Top, Windows};
 use core::fmt;
 
 /// Count, max and buckets.
@@ -121,17 +121,19 @@ fn top(o: &mut dyn Out, t: &Top) {
     }
     o.flag("interrupted", t.interrupted);
     o.number("count", t.count.0);
-    o.array("rows");
-    for r in &t.rows {
-        o.object("");
-        o.text("key", &r.key);
-        o.number("entries", r.tally.entries.0);
-        o.number("share", r.tally.share.0.into());
-        o.number("error", r.tally.standard_error.0.into());
-        o.number("at_most", r.at_most);
+    for (name, of) in [("rows", Of::Who), ("protocols", Of::Protocols), ("idle", Of::Idle)] {
+        o.array(name);
+        for r in t.rows.iter().filter(|r| r.key.of() == of) {
+            o.object("");
+            o.text("key", &r.key);
+            o.number("entries", r.tally.entries.0);
+            o.number("share", r.tally.share.0.into());
+            o.number("error", r.tally.standard_error.0.into());
+            o.number("at_most", r.at_most);
+            o.end();
+        }
         o.end();
     }
-    o.end();
 }
 
 fn done(o: &mut dyn Out, d: &Done) {

@@ -18,10 +18,14 @@ pub mod describe;
 pub mod detect;
 pub mod entry;
 pub mod event;
+pub mod firewall;
 pub mod guard;
 pub mod incident;
+#[cfg(feature = "iptables")]
+pub mod iptables;
 pub mod journal;
 pub mod lease;
+pub mod nftables;
 pub mod observe;
 pub mod out;
 pub mod protocol;

@@ -24,6 +24,7 @@ use crate::guard::Guard;
 use crate::observe::kmsg::Record;
 use crate::observe::logwindow::{LogCounts, LogWindow};
 use crate::observe::memory::EntryCost;
+use crate::observe::text::{decimal, decimal32, fields};
 use crate::rung::Rung;
 use crate::sizing;
 use crate::units::{Entries, Kib, Millis};
@@ -36,6 +37,18 @@ pub struct Fault {
     /// What was expected there.
     pub expected: &'static str,
 }
+
+/// What a line has behind its time, by the verb.
+const FORMS: [&str; 7] = [
+    "max and a number, or that, buckets and a number",
+    "memory and a number of KiB",
+    "netlink and yes or no",
+    "netns and a number",
+    "count and a number, or that, drop and a number",
+    "blind and nothing more",
+    "kmsg and a record of /dev/kmsg",
+];
+const VERBS: &str = "max, memory, netlink, netns, count, blind or kmsg";
 
 /// A guard on a virtual clock.
 pub struct Replay<'c> {
@@ -77,67 +90,74 @@ impl<'c> Replay<'c> {
     }
 
     /// Takes in one line. Every decision and all else worth telling goes to `report` with its time.
-    pub fn line(&mut self, text: &str, report: &mut dyn FnMut(Millis, Event)) -> Result<(), Fault> {
+    pub fn line(&mut self, text: &[u8], report: &mut dyn FnMut(Millis, Event)) -> Result<(), Fault> {
         self.line += 1;
-        let fault = |expected| Fault { line: self.line, expected };
-        let text = text.trim();
-        if text.is_empty() || text.starts_with('#') {
+        let mut words = [&b""[..]; 6];
+        for (place, word) in words.iter_mut().zip(fields(text)) {
+            *place = word;
+        }
+        let [time, verb, ..] = words;
+        if time.is_empty() || time.starts_with(b"#") {
             return Ok(());
         }
-        let (time, rest) = text.split_once(char::is_whitespace).ok_or(fault("a time, then what happened"))?;
-        let time = Millis(time.parse().map_err(|_| fault("a time in milliseconds"))?);
-        if time < self.now {
-            return Err(fault("a time not before the line above"));
-        }
-        self.now = time;
-        let (verb, rest) = rest.trim().split_once(char::is_whitespace).unwrap_or((rest.trim(), ""));
-        let number = |text: Option<&str>, expected| text.and_then(|t| t.parse::<u32>().ok()).ok_or(fault(expected));
-        let most = match verb {
-            "max" | "count" => 3,
-            "memory" | "netlink" | "netns" => 1,
-            "blind" => 0,
-            _ => usize::MAX,
-        };
-        let mut words = rest.split_whitespace();
-        if words.clone().nth(most).is_some() {
-            return Err(fault("nothing more on this line"));
-        }
-        let (first, second, third) = (words.next(), words.next(), words.next());
-        match verb {
-            "max" => {
-                let max = Entries(number(first, "max and a number")?);
-                if second.is_some() {
-                    self.table.buckets =
-                        Entries(number(third.filter(|_| second == Some("buckets")), "buckets and a number")?);
+        let expected = match decimal(time).map(Millis) {
+            None => "a time in milliseconds",
+            Some(time) if time < self.now => "a time not before the line above",
+            Some(time) => {
+                self.now = time;
+                let taken = match verb {
+                    b"kmsg" => self.record(text),
+                    _ => self.take(words, report),
+                };
+                if taken.is_some() {
+                    return Ok(());
                 }
-                self.table.max = max;
+                FORMS.iter().find(|form| fields(form.as_bytes()).next() == Some(verb)).unwrap_or(&VERBS)
             }
-            "memory" => self.available = Kib(number(first, "memory and KiB")?),
-            "netlink" if matches!(first, Some("yes" | "no")) => self.netlink = first == Some("yes"),
-            "netlink" => return Err(fault("netlink and yes or no")),
-            "netns" => self.window.set_namespace(number(first, "netns and a number")?),
-            "count" => {
-                let count = Entries(number(first, "count and a number")?);
-                let mut dropped = None;
-                if second.is_some() {
-                    let sum = number(third.filter(|_| second == Some("drop")), "drop and a number")?;
-                    dropped = Some(sum.wrapping_sub(self.drops.replace(sum).unwrap_or(sum)));
-                }
-                self.table.count = count;
+        };
+        Err(Fault { line: self.line, expected })
+    }
+
+    fn record(&mut self, text: &[u8]) -> Option<()> {
+        // It begins behind the first g of the line, which is that of `kmsg`.
+        let record = text.splitn(2, |b| *b == b'g').nth(1)?.trim_ascii_start();
+        self.window.feed(&Record::parse(record).ok()?);
+        Some(())
+    }
+
+    /// `None`: not the form of the verb.
+    fn take(&mut self, words: [&[u8]; 6], report: &mut dyn FnMut(Millis, Event)) -> Option<()> {
+        let [_, verb, first, name, second, more] = words;
+        // A second number stands there with its name, or not at all.
+        let with = |wanted: &[u8]| match name {
+            b"" => Some(None),
+            _ if name == wanted && more.is_empty() => decimal32(second).map(Some),
+            _ => None,
+        };
+        match verb {
+            b"max" => {
+                let (max, buckets) = (decimal32(first)?, with(b"buckets")?);
+                self.table.max = Entries(max);
+                self.table.buckets = buckets.map_or(self.table.buckets, Entries);
+            }
+            b"count" => {
+                let (count, sum) = (decimal32(first)?, with(b"drop")?);
+                self.table.count = Entries(count);
+                let dropped = sum.map(|sum| sum.wrapping_sub(self.drops.replace(sum).unwrap_or(sum)));
                 self.look(Some(self.table), dropped, report);
             }
-            "blind" => {
+            _ if !name.is_empty() => return None,
+            b"memory" => self.available = Kib(decimal32(first)?),
+            b"netns" => self.window.set_namespace(decimal32(first)?),
+            b"netlink" if matches!(first, b"yes" | b"no") => self.netlink = first == b"yes",
+            b"blind" if first.is_empty() => {
                 // The module went away: its counters will begin anew.
                 self.drops = None;
                 self.look(None, None, report);
             }
-            "kmsg" => {
-                let record = Record::parse(rest.as_bytes()).map_err(|_| fault("a record of /dev/kmsg"))?;
-                self.window.feed(&record);
-            }
-            _ => return Err(fault("max, memory, netlink, netns, count, blind or kmsg")),
+            _ => return None,
         }
-        Ok(())
+        Some(())
     }
 
     fn look(&mut self, table: Option<Table>, dropped: Option<u32>, report: &mut dyn FnMut(Millis, Event)) {

@@ -1,7 +1,7 @@
 //! The sketch keeps its bound in any stream, the census is exact where it says so, and a sample errs no more than it says.
 
 use ctwarden::entry::{Class, Entry, TcpState, holder_of, mask, status};
-use ctwarden::observe::census::{CAPACITY, Census, Protocol, Share};
+use ctwarden::observe::census::{CAPACITY, Census, IDLE_BOUNDS, KINDS, PROTOCOLS, Protocol, Share};
 use ctwarden::observe::keys::{Destination, Host, Prefix};
 use ctwarden::observe::sketch::{Hasher, Key, Sketch};
 use ctwarden::observe::timeouts::Timeouts;
@@ -140,10 +140,10 @@ proptest! {
         let of_protocol = |p| entries.iter().filter(|e| Protocol::of(e.protocol) == p).count() as u32;
         prop_assert!(Protocol::ALL.into_iter().all(|p| census.protocol(p).count == of_protocol(p)));
         prop_assert_eq!(census.ipv4().count + census.ipv6().count, total);
-        for class in [None, Some(Class::Unreplied), Some(Class::Assured)] {
-            let among = entries.iter().filter(|e| class.is_none_or(|c| e.class() == c));
-            let known = census.idle(class).iter().map(|t| t.count).sum::<u32>();
-            prop_assert_eq!(known + census.idle_unknown(class).count, among.count() as u32);
+        prop_assert_eq!(census.idle().iter().sum::<u32>(), total);
+        let idle_for = |s: u32| entries.iter().filter(|e| timeouts.idle_if_known(e).is_some_and(|i| i >= s)).count();
+        for (kind, bound) in (PROTOCOLS as usize..).zip(IDLE_BOUNDS) {
+            prop_assert_eq!(census.kind(kind).count as usize, idle_for(bound), "{}", KINDS[kind]);
         }
 
         let sources = exact(entries.iter().map(|e| holder_of(e.source)));

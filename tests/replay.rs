@@ -20,7 +20,7 @@ fn replayed(case: &Path) -> String {
     let recording = fs::read_to_string(case.join("recording")).unwrap();
     for line in recording.lines() {
         let mut told = String::new();
-        let fed = replay.line(line, &mut |at: Millis, event: Event| {
+        let fed = replay.line(line.as_bytes(), &mut |at: Millis, event: Event| {
             let _ = writeln!(told, "{:>12}  {event}", at.to_string());
         });
         out += &told;

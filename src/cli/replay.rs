@@ -50,8 +50,7 @@ pub fn drill(place: &Place) -> Exit {
 
 /// One line through the guard; `false`: it is none, and that was said.
 fn feed(replay: &mut Replay<'_>, name: &str, line: &[u8]) -> bool {
-    let text = core::str::from_utf8(line).unwrap_or("not UTF-8");
-    let fed = replay.line(text, &mut |at, event| print(format_args!("{:>12}  {event}", cell(format_args!("{at}")))));
+    let fed = replay.line(line, &mut |at, event| print(format_args!("{:>12}  {event}", cell(format_args!("{at}")))));
     if let Err(fault) = &fed {
         complain(format_args!("{name}:{}: expected {}", fault.line, fault.expected));
     }

@@ -2,16 +2,21 @@
 
 use super::exit::{Exit, complain_of};
 use super::show_json;
-use super::text::{Grouped, Paint, cell, complain, print};
+use super::text::{Grouped, Paint, cell, complain, keep, print};
 use ctwarden::describe;
 use ctwarden::detect::{Table, Verdict};
 use ctwarden::incident::Incident;
 use ctwarden::lease::Backend;
 use ctwarden::observe::tally::{Basis, Share};
-use ctwarden::protocol::{Answer, Done, Status, Top, Windows};
+use ctwarden::protocol::{Answer, Ask, By, Done, Of, Reply, Status, Top, Windows};
 use ctwarden::units::Millis;
 use nix::errno::Errno;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
+
+/// An answer as the reply that the asker wants.
+pub fn render(given: &Answer, ask: &Ask, to: &mut dyn FnMut(&Reply<'_>)) {
+    keep(ask.colour, &|| answer(given, ask.json), &mut |exit, text| to(&Reply { exit: exit as u8, text }));
+}
 
 /// An answer, as the asker wants it; how its command is to end.
 pub fn answer(answer: &Answer, json: bool) -> Exit {
@@ -34,7 +39,9 @@ pub fn answer(answer: &Answer, json: bool) -> Exit {
             return Exit::Refused;
         }
         Answer::NoRules => {
-            complain(format_args!("no emergency rules are in place; `ctwarden status` says why"));
+            complain(format_args!(
+                "there are no emergency rules for that here: `ctwarden status` says why, or open_scope in the config is narrower"
+            ));
             return Exit::Fault;
         }
         Answer::Busy => {
@@ -121,9 +128,9 @@ fn window_rows(w: &Windows) {
 
 /// What open and close answer.
 fn windows(w: &Windows) {
-    match w.open {
-        Some(_) => window_rows(w),
-        None => print(format_args!("closed")),
+    match (w.open, w.shedding) {
+        (None, 0) => print(format_args!("closed")),
+        _ => window_rows(w),
     }
 }
 
@@ -172,7 +179,7 @@ fn top(t: &Top) {
     }
     let sampled = t.basis != Basis::Exact;
     let read = if let Basis::Sample { read, .. } = t.basis { read } else { t.count };
-    for r in &t.rows {
+    for r in t.rows.iter().filter(|r| r.key.of() == Of::Who) {
         let tally = &r.tally;
         let share = cell(format_args!("{}", tally.share));
         let error = cell(format_args!(" ± {}", tally.standard_error));
@@ -188,6 +195,26 @@ fn top(t: &Top) {
             r.key,
             paint.plain()
         ));
+    }
+    if t.by == By::State {
+        kinds(t, "protocol", Of::Protocols);
+        kinds(t, "idle for", Of::Idle);
+    }
+}
+
+/// Shares in one line: what there is none of is left out.
+fn kinds(t: &Top, name: &str, of: Of) {
+    let mut line = heapless::String::<256>::new();
+    let mut error = Share(0);
+    for r in &t.rows {
+        if r.key.of() == of && r.tally.count > 0 {
+            let _ = fmt::write(&mut line, format_args!("{} {}  ", r.key, r.tally.share));
+            error = error.max(r.tally.standard_error);
+        }
+    }
+    // The largest error of them; an exact census has none.
+    if !line.is_empty() {
+        row(name, format_args!("{line}± {error}"));
     }
 }
 

@@ -82,11 +82,16 @@ impl Daemon {
         }
     }
 
-    /// For a minute and more it is renewed like the ladder's own.
     fn serve_shed(&mut self, lease: Lease, seconds: u32) -> Answer {
-        let _ = seconds;
+        if !self.emergency.ready() {
+            return Answer::NoRules;
+        }
+        let until = self.now().after(Millis::seconds(seconds.into()));
         match self.shed(&[lease], 0) {
-            Ok(_) => Answer::Windows(self.windows()),
+            Ok(_) => {
+                self.emergency.windows.shed_until(&lease, until);
+                Answer::Windows(self.windows())
+            }
             Err(e) => failed(e),
         }
     }

@@ -166,8 +166,11 @@ impl Daemon {
         if e.lifeline == Lifeline::On {
             ports(config, &lan, config.lifeline_dns && e.firewall.dns_fits(), true, &mut leases);
             e.lifeline_ends = now.after(LIFELINE_TERM);
-            if let Err(errno) = e.firewall.grant(root, &leases, LIFELINE_TERM) {
-                e.lifeline = Lifeline::Failed { errno: errno as i32 };
+            match e.firewall.grant(root, &leases, LIFELINE_TERM) {
+                Ok(()) => {}
+                // None of its ports would be let in.
+                Err(Errno::EOPNOTSUPP) => e.lifeline = Lifeline::NotAccepted,
+                Err(errno) => e.lifeline = Lifeline::Failed { errno: errno as i32 },
             }
         }
         if e.lifeline != before {
@@ -178,12 +181,11 @@ impl Daemon {
     /// Caps whoever holds too much, as the sample has it that the plan was just made from.
     pub(super) fn shed_whoever(&mut self, count: Entries) {
         let mut leases = heapless::Vec::<Lease, SHEDS>::new();
-        if let Some(level) = self.work.plan().level {
-            let top = self.work.top(By::Source, ROWS_MOST, count);
-            for row in top.rows.iter().filter(|row| row.tally.entries > level) {
-                if let TopKey::Source(address) = row.key {
-                    let _ = leases.push(Lease::Source(address));
-                }
+        for row in &self.work.top(By::Source, ROWS_MOST, count).rows {
+            if let TopKey::Source(address) = row.key
+                && self.work.cuts(address)
+            {
+                let _ = leases.push(Lease::Source(address));
             }
         }
         let _ = self.shed(&leases, 0);
@@ -227,10 +229,13 @@ impl Daemon {
         let Self { emergency: e, root, config, .. } = self;
         let term = TERM.min(total);
         let leases = e.without_lifeline(leases_of(scope, config), config);
-        let granted = e.firewall.grant(root, &leases, term).and_then(|()| match leases.first() {
-            Some(first) if e.firewall.left(root, first).is_none() => Err(Errno::ENOENT),
-            _ => Ok(()),
-        });
+        // With the lifeline there may be nothing left to open.
+        let granted = match leases.is_empty() {
+            true => Ok(()),
+            false => e.firewall.grant(root, &leases, term).and_then(|()| {
+                leases.iter().any(|l| e.firewall.left(root, l).is_some()).then_some(()).ok_or(Errno::ENOENT)
+            }),
+        };
         if let Err(errno) = granted {
             let _ = e.firewall.revoke(root, &leases);
             tell(Event::NotOpened { scope, errno: errno as i32 });
@@ -285,6 +290,14 @@ impl Daemon {
                 self.close(if over { "its time is over" } else { "the table is calm" });
             }
         }
+        let due: heapless::Vec<(Lease, Millis), SHEDS> = self.emergency.windows.sheds_due(now).collect();
+        for (lease, term) in &due {
+            let Self { emergency: e, root, .. } = self;
+            // Not given: tried again at the next turn, until the kernel's time is over.
+            if e.firewall.grant(root, core::slice::from_ref(lease), *term).is_ok() {
+                e.windows.shed(now, core::slice::from_ref(lease), *term);
+            }
+        }
         let e = &self.emergency;
         if e.lifeline == Lifeline::On && e.lifeline_ends.since(now) <= LIFELINE_RENEW_AT {
             self.throw_lifeline();
@@ -299,7 +312,8 @@ impl Daemon {
         let Self { emergency: e, root, config, .. } = self;
         let Some(opening) = e.windows.opening().copied() else { return };
         let leases = e.without_lifeline(leases_of(opening.scope, config), config);
-        match e.firewall.grant(root, &leases, term) {
+        let granted = if leases.is_empty() { Ok(()) } else { e.firewall.grant(root, &leases, term) };
+        match granted {
             Ok(()) => e.windows.renewed(now, term),
             // A firewall that is just being loaded anew: tried again with the next look, until the kernel's time is over.
             Err(_) => e.ready = false,
@@ -343,7 +357,7 @@ impl Daemon {
         }
         if let Some(o) = e.windows.opening().copied() {
             let leases = e.without_lifeline(leases_of(o.scope, config), config);
-            if leases.first().is_some_and(|first| e.firewall.left(root, first).is_none()) {
+            if !leases.iter().any(|l| e.firewall.left(root, l).is_some()) {
                 let _ = e.firewall.grant(root, &leases, o.ends.since(now));
             }
         }
@@ -354,7 +368,6 @@ impl Daemon {
         let Self { root, state, journal, .. } = self;
         if !on {
             system::put_back(root, state, journal, Setting::Liberal, &mut tell);
-            let _ = state.save(journal);
             return;
         }
         if system::value(root, Setting::Liberal) == Some(Entries(0))

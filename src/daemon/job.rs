@@ -46,7 +46,7 @@ impl Daemon {
     /// Begins the ladder's trim. It comes first: whoever waits for a census is sent away.
     pub(super) fn begin_trim(&mut self, now: Millis, count: Entries, then: Then, asker: Option<Asker>) {
         if let Some(Job::Census { asker, .. }) = self.job.take() {
-            self.control.answer(asker, &Answer::Busy);
+            self.control.answer(asker, &Answer::busy());
         }
         let culprits =
             then == Then::Shed || self.guard.incidents.current().is_some_and(|i| i.culprits.sources.is_empty());
@@ -72,6 +72,7 @@ impl Daemon {
         if let Some(asker) = asker {
             let answer = match done {
                 Ok(()) => Answer::Windows(self.windows()),
+                Err(Errno::EOPNOTSUPP) => Answer::NoRules,
                 Err(e) => Answer::Failed { errno: e as i32 },
             };
             self.control.answer(asker, &answer);
@@ -98,7 +99,7 @@ impl Daemon {
     /// The same at once: before the table is emptied.
     pub(super) fn snapshot_now(&mut self, count: Entries) {
         if let Some(Job::Census { asker, .. }) = self.job.take() {
-            self.control.answer(asker, &Answer::Busy);
+            self.control.answer(asker, &Answer::busy());
         }
         self.begin_snapshot(count);
         while self.job.is_some() {

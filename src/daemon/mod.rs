@@ -18,6 +18,7 @@
 pub mod act;
 pub mod answer;
 pub mod control;
+pub mod crash;
 pub mod emergency;
 pub mod firewall;
 pub mod job;

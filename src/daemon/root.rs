@@ -58,6 +58,17 @@ pub const TIMEOUT_FOLDERS: [(&str, &str); 2] = [
 pub const UBUS: [&str; 2] = ["var/run/ubus/ubus.sock", "var/run/ubus.sock"];
 pub const CONFIG: &str = "etc/config/ctwarden";
 pub const STATE_DIR: &str = "var/run/ctwarden";
+pub const PROGRAM_FOLDERS: [&str; 5] = ["usr/sbin/", "sbin/", "usr/bin/", "bin/", "usr/local/sbin/"];
+#[allow(dead_code)] // until the loop gives leases
+pub const OWN_PROGRAM: &str = "proc/self/exe";
+pub const NOWHERE: Names = &["dev/null"];
+/// The lists of `-m recent`.
+#[allow(dead_code)] // until the loop gives leases
+pub const RECENT: &str = "proc/net/xt_recent/";
+/// The tables that iptables-legacy has loaded.
+#[allow(dead_code)] // until the loop gives leases
+pub const IPTABLES_NAMES: Names = &["proc/net/ip_tables_names"];
+pub const FIREWALL_SCRIPT: &str = "etc/init.d/firewall";
 pub const SYSCTL_FRAGMENT: &str = "etc/sysctl.d/60-ctwarden.conf";
 
 /// The folder that stands for `/`.

@@ -4,7 +4,6 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::unistd::{pipe2, read};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
-use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,14 +16,15 @@ pub struct Signals {
 }
 
 impl Signals {
-    pub fn new() -> io::Result<Self> {
+    pub fn new() -> Result<Self, Errno> {
+        let errno = |e: std::io::Error| e.raw_os_error().map_or(Errno::EINVAL, Errno::from_raw);
         let (pipe, end) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
         let flag = || Arc::new(AtomicBool::new(false));
         let s = Self { pipe, stop: flag(), reload: flag(), status: flag() };
         // The flag is set first, so that whoever is woken finds it.
         for (signal, flag) in [(SIGTERM, &s.stop), (SIGINT, &s.stop), (SIGHUP, &s.reload), (SIGUSR1, &s.status)] {
-            signal_hook::flag::register(signal, flag.clone())?;
-            signal_hook::low_level::pipe::register(signal, end.try_clone()?)?;
+            signal_hook::flag::register(signal, flag.clone()).map_err(errno)?;
+            signal_hook::low_level::pipe::register(signal, end.try_clone().map_err(errno)?).map_err(errno)?;
         }
         Ok(s)
     }

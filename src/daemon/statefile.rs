@@ -68,7 +68,7 @@ impl StateFile {
         if journal.is_empty() {
             return match unlink(self.path.as_str()) {
                 Ok(()) | Err(Errno::ENOENT) => {
-                    crate::crash::step();
+                    crate::daemon::crash::step();
                     Ok(())
                 }
                 Err(e) => Err(e),
@@ -85,14 +85,14 @@ impl StateFile {
             return Err(Errno::ENOSPC);
         }
         fsync(&fd)?;
-        crate::crash::step();
+        crate::daemon::crash::step();
         renameat(nix::fcntl::AT_FDCWD, self.fresh.as_str(), nix::fcntl::AT_FDCWD, self.path.as_str())?;
-        crate::crash::step();
+        crate::daemon::crash::step();
         Ok(())
     }
 }
 
-fn make_folders(path: &str) -> Result<(), Errno> {
+pub fn make_folders(path: &str) -> Result<(), Errno> {
     let ends = path.char_indices().skip(1).filter(|(_, c)| *c == '/').map(|(i, _)| i).chain([path.len()]);
     for end in ends {
         match mkdir(path.get(..end).unwrap_or(path), Mode::from_bits_truncate(0o755)) {

@@ -280,6 +280,11 @@ impl Plan {
         Some(step)
     }
 
+    /// Does this holder have more than the level allows? Closing entries are not counted: what is over holds nobody back.
+    pub fn cuts(&self, holder: HolderId) -> bool {
+        self.holders.binary_search_by_key(&holder, |(h, _)| *h).is_ok()
+    }
+
     /// What each step has taken so far.
     pub const fn taken(&self) -> Steps {
         self.taken

@@ -18,6 +18,15 @@ pub const IDLE_BOUNDS: [u32; 10] = [1, 3, 10, 30, 60, 120, 300, 600, 3600, 86_40
 /// Bins of the idle histogram.
 pub const IDLE_BINS: usize = IDLE_BOUNDS.len() + 1;
 
+/// Kinds of entries that are told beside the biggest: the protocols, then how many have been idle for so long at least, then
+/// those of which no idle time can be said.
+pub const KINDS: [&str; Protocol::ALL.len() + IDLE_BINS] = [
+    "tcp", "udp", "icmp", "other", "1 s+", "3 s+", "10 s+", "30 s+", "1 min+", "2 min+", "5 min+", "10 min+", "1 h+",
+    "1 d+", "unknown",
+];
+/// So many of them are protocols.
+pub const PROTOCOLS: u8 = Protocol::ALL.len() as u8;
+
 /// How protocols are told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(missing_docs)]
@@ -81,8 +90,8 @@ pub struct Census {
     protocols: [u32; Protocol::ALL.len()],
     ipv6: u32,
     tcp: [u32; 10],
-    idle: [[u32; IDLE_BINS]; Class::ALL.len()],
-    idle_unknown: [u32; Class::ALL.len()],
+    /// By bin; behind the last those of which no idle time can be said.
+    idle: [u32; IDLE_BINS + 1],
     left_out: [bool; 3],
     sources: Sketch<Raw, CAPACITY>,
     prefixes: Sketch<Raw, CAPACITY>,
@@ -108,8 +117,7 @@ impl Census {
             protocols: [0; Protocol::ALL.len()],
             ipv6: 0,
             tcp: [0; 10],
-            idle: [[0; IDLE_BINS]; Class::ALL.len()],
-            idle_unknown: [0; Class::ALL.len()],
+            idle: [0; IDLE_BINS + 1],
             left_out: [false; 3],
             sources: Sketch::new(),
             prefixes: Sketch::new(),
@@ -127,8 +135,7 @@ impl Census {
         self.protocols = [0; Protocol::ALL.len()];
         self.ipv6 = 0;
         self.tcp = [0; 10];
-        self.idle = [[0; IDLE_BINS]; Class::ALL.len()];
-        self.idle_unknown = [0; Class::ALL.len()];
+        self.idle = [0; IDLE_BINS + 1];
         self.left_out = [false; 3];
         self.sources.clear(seed);
         self.prefixes.clear(seed.wrapping_add(1));
@@ -143,20 +150,16 @@ impl Census {
 
     /// Counts one entry.
     pub fn add(&mut self, entry: &Entry, timeouts: &Timeouts) {
-        let class = entry.class() as usize;
         // No other count can pass this one.
         let Some(read) = self.read.checked_add(1) else { return };
         self.read = read;
-        self.classes[class] += 1;
+        self.classes[entry.class() as usize] += 1;
         self.protocols[Protocol::of(entry.protocol) as usize] += 1;
         self.ipv6 += entry.source.is_ipv6() as u32;
         if let Some(state) = entry.tcp {
             self.tcp[state as usize] += 1;
         }
-        match timeouts.idle_if_known(entry) {
-            Some(seconds) => self.idle[class][idle_bin(seconds)] += 1,
-            None => self.idle_unknown[class] += 1,
-        }
+        self.idle[timeouts.idle_if_known(entry).map_or(IDLE_BINS, idle_bin)] += 1;
         let [no_sources, no_prefixes, no_destinations] = self.left_out;
         if !no_sources {
             self.sources.add(Host::of(entry.source).into());
@@ -222,20 +225,23 @@ impl Census {
         self.tally(self.tcp[state as usize])
     }
 
-    /// Entries by how long they have been idle at least, bin by bin as in [`IDLE_BOUNDS`]; of one class, or of all.
-    pub fn idle(&self, class: Option<Class>) -> [Tally; IDLE_BINS] {
-        core::array::from_fn(|bin| match class {
-            Some(class) => self.tally(self.idle[class as usize][bin]),
-            None => self.tally(self.idle.iter().map(|c| c[bin]).sum()),
-        })
+    /// Entries by how long they have been idle at least, bin by bin as in [`IDLE_BOUNDS`]. Behind the last bin those of which
+    /// no idle time can be said: offloaded, or given a timeout of their own.
+    pub fn idle(&self) -> &[u32; IDLE_BINS + 1] {
+        &self.idle
     }
 
-    /// Entries of which no idle time can be said: offloaded, or given a timeout of their own. Of one class, or of all.
-    pub fn idle_unknown(&self, class: Option<Class>) -> Tally {
-        match class {
-            Some(class) => self.tally(self.idle_unknown[class as usize]),
-            None => self.tally(self.idle_unknown.iter().sum()),
-        }
+    /// Entries of a kind, by its place in [`KINDS`].
+    pub fn kind(&self, kind: usize) -> Tally {
+        let count = match self.protocols.get(kind) {
+            Some(count) => *count,
+            None => {
+                let bin = kind + 1 - self.protocols.len();
+                let end = IDLE_BINS.max(bin + 1);
+                self.idle.get(bin..end).unwrap_or_default().iter().sum()
+            }
+        };
+        self.tally(count)
     }
 
     /// The biggest holders, biggest first: hosts, for IPv6 /64s.
@@ -319,9 +325,9 @@ mod tests {
         assert_eq!(Class::ALL.map(|k| c.class(k).count), [1, 1, 1, 1, 1]);
         assert_eq!(Protocol::ALL.map(|p| c.protocol(p).count), [3, 2, 0, 0]);
         assert_eq!((c.ipv4().count, c.ipv6().count, c.tcp_state(TcpState::TimeWait).count), (4, 1, 1));
-        assert_eq!(c.idle(None).map(|t| t.count), [0, 2, 0, 2, 0, 0, 0, 0, 0, 0, 0]);
-        assert_eq!(c.idle(Some(Class::Assured))[3].count, 1);
-        assert_eq!((c.idle_unknown(None).count, c.idle_unknown(Some(Class::Offloaded)).count), (1, 1));
+        assert_eq!(c.idle(), &[0, 2, 0, 2, 0, 0, 0, 0, 0, 0, 0, 1]);
+        let kinds: [u32; KINDS.len()] = core::array::from_fn(|kind| c.kind(kind).count);
+        assert_eq!(kinds, [3, 2, 0, 0, 4, 2, 2, 0, 0, 0, 0, 0, 0, 0, 1], "idle for so long at least");
         let top = c.top_destinations(1).next().unwrap();
         assert_eq!((top.key.port(), top.tally.count, top.at_most, top.tally.share), (443, 3, 3, Share(6000)));
         let sources: [u32; 3] = core::array::from_fn(|i| c.top_sources(9).nth(i).unwrap().tally.count);
@@ -342,6 +348,25 @@ mod tests {
             (c.read(), c.basis(), c.interrupted(), c.top_sources(9).count()),
             (Entries(0), Basis::Exact, false, 0)
         );
+    }
+
+    #[test]
+    fn names_of_the_kinds() {
+        let (protocols, idle) = KINDS.split_at(PROTOCOLS as usize);
+        assert_eq!(protocols, Protocol::ALL.map(Protocol::name));
+        let seconds = |name: &str| {
+            let (number, unit) = name.strip_suffix('+').unwrap().split_once(' ').unwrap();
+            number.parse::<u32>().unwrap()
+                * match unit {
+                    "s" => 1,
+                    "min" => 60,
+                    "h" => 3600,
+                    _ => 86_400,
+                }
+        };
+        let (unknown, known) = idle.split_last().unwrap();
+        assert!(known.iter().map(|name| seconds(name)).eq(IDLE_BOUNDS), "each is a bin's lower bound");
+        assert_eq!(*unknown, "unknown");
     }
 
     #[test]

@@ -14,5 +14,5 @@ pub mod memory;
 pub mod proctext;
 pub mod sketch;
 pub mod tally;
-mod text;
+pub(crate) mod text;
 pub mod timeouts;

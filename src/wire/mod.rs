@@ -3,4 +3,5 @@
 pub mod blob;
 pub mod conntrack;
 pub mod netlink;
+pub mod nftables;
 pub mod ubus;

@@ -12,14 +12,14 @@
 mod connection;
 mod errands;
 
+use super::control::Render;
 use super::root::{Root, UBUS};
-use crate::cli::exit::Exit;
-use crate::cli::{show, text};
 pub use connection::{Asked, Asker, Ubus};
 use connection::{Path, Room};
 use ctwarden::describe;
-use ctwarden::protocol::Answer;
+use ctwarden::protocol::{Answer, Ask, Request};
 use ctwarden::wire::ubus::Code;
+use nix::errno::Errno;
 use std::sync::Mutex;
 
 static ROOM: Mutex<Room> = Mutex::new(Room::new());
@@ -32,20 +32,29 @@ pub fn open(root: &Root) -> Ubus {
 
 impl Ubus {
     /// Answers a call. What the command line would complain of is told in the same words, as `error`.
-    pub fn answer(&mut self, asker: Asker, answer: &Answer) {
+    pub fn answer(&mut self, asker: Asker, answer: &Answer, render: Render) {
         if describe::is_told(answer) {
             return self.reply(asker, Code::Ok, Some(&|o| describe::answer(o, answer)));
         }
-        text::keep(false, &|| show::answer(answer, false), &mut |exit, text| {
-            let code = match (exit, answer) {
-                (_, Answer::Busy) => Code::Timeout,
-                (_, Answer::NoRules) => Code::NotSupported,
-                (Exit::NotPermitted | Exit::Refused, _) => Code::PermissionDenied,
-                _ => Code::UnknownError,
-            };
-            let text = text.strip_prefix("ctwarden: ").unwrap_or(text);
+        let ask = Ask { request: Request::Status, json: false, colour: false };
+        render(answer, &ask, &mut |reply| {
+            let text = reply.text.strip_prefix("ctwarden: ").unwrap_or(reply.text);
             let text = text.strip_suffix("\n").unwrap_or(text);
-            self.reply(asker, code, Some(&|o| o.text("error", &text)));
+            self.reply(asker, code(answer), Some(&|o| o.text("error", &text)));
         });
+    }
+}
+
+/// How a call ended that was not carried out.
+fn code(answer: &Answer) -> Code {
+    match answer {
+        Answer::Refused(_) | Answer::NotConfigured => Code::PermissionDenied,
+        Answer::NoRules => Code::NotSupported,
+        Answer::Busy => Code::Timeout,
+        Answer::Failed { errno } => match Errno::from_raw(*errno) {
+            Errno::EPERM | Errno::EACCES | Errno::EROFS => Code::PermissionDenied,
+            _ => Code::UnknownError,
+        },
+        _ => Code::UnknownError,
     }
 }
