@@ -4,6 +4,7 @@
 //! another version prints what it is given. (As values, answers cost 13 KB on MIPS to be taken apart and put together again.)
 
 use crate::decide::ladder::Refusal;
+use crate::decide::shed::Why;
 use crate::decide::trim::Steps;
 use crate::detect::Evidence;
 use crate::entry::Class;
@@ -127,6 +128,8 @@ pub enum Answer {
     Refused(Refusal),
     /// There are no rules to give a lease by.
     NoRules,
+    /// This is not to be capped.
+    Spared(Why),
     /// Letting strangers in takes more than a request: `open_scope` must say so.
     NotConfigured,
     /// Relief is under way and comes first.

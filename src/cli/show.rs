@@ -38,6 +38,10 @@ pub fn answer(answer: &Answer, json: bool) -> Exit {
             complain(format_args!("refused: only with option open_scope 'all' in the config"));
             return Exit::Refused;
         }
+        Answer::Spared(why) => {
+            complain(format_args!("refused: never capped is {}", why.name()));
+            return Exit::Refused;
+        }
         Answer::NoRules => {
             complain(format_args!(
                 "there are no emergency rules for that here: `ctwarden status` says why, or open_scope in the config is narrower"

@@ -4,7 +4,7 @@ use super::size::explain;
 use super::text::print_whole;
 use ctwarden::describe;
 use ctwarden::detect::Table;
-use ctwarden::out::{Fill, Json};
+use ctwarden::out::{Fill, Json, Out};
 use ctwarden::sizing::Plan;
 use std::cell::RefCell;
 
@@ -24,25 +24,24 @@ pub fn bare(t: &Table) {
     });
 }
 
-pub fn plan(p: &Plan) {
-    print(&|o| {
-        o.number("max", p.max.0);
-        o.number("buckets", p.buckets.0);
-        o.maybe("set_max", p.set_max.map(|m| m.0));
-        o.maybe("set_buckets", p.set_buckets.map(|b| b.0));
-        o.number("cost_kib", p.cost.0);
-        o.array("steps");
-        let told = RefCell::new(&mut *o);
-        for step in &p.steps {
-            explain(step, &|what, value, why| {
-                let mut o = told.borrow_mut();
-                o.object("");
-                o.text("what", &what.trim_start());
-                o.text("value", &value);
-                o.text("why", &why);
-                o.end();
-            });
-        }
-        o.end();
-    });
+/// A plan, every number explained.
+pub fn plan(o: &mut dyn Out, p: &Plan) {
+    o.number("max", p.max.0);
+    o.number("buckets", p.buckets.0);
+    o.maybe("set_max", p.set_max.map(|m| m.0));
+    o.maybe("set_buckets", p.set_buckets.map(|b| b.0));
+    o.number("cost_kib", p.cost.0);
+    o.array("steps");
+    let told = RefCell::new(&mut *o);
+    for step in &p.steps {
+        explain(step, &|what, value, why| {
+            let mut o = told.borrow_mut();
+            o.object("");
+            o.text("what", &what.trim_start());
+            o.text("value", &value);
+            o.text("why", &why);
+            o.end();
+        });
+    }
+    o.end();
 }

@@ -87,13 +87,7 @@ impl Daemon {
             return Answer::NoRules;
         }
         let until = self.now().after(Millis::seconds(seconds.into()));
-        match self.shed(&[lease], 0) {
-            Ok(_) => {
-                self.emergency.windows.shed_until(&lease, until);
-                Answer::Windows(self.windows())
-            }
-            Err(e) => failed(e),
-        }
+        self.shed_asked(&lease, until)
     }
 
     fn serve_open(&mut self, asker: Asker, scope: Option<Scope>, seconds: Option<u32>) -> Option<Answer> {

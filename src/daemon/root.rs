@@ -68,6 +68,7 @@ pub const RECENT: &str = "proc/net/xt_recent/";
 /// The tables that iptables-legacy has loaded.
 #[allow(dead_code)] // until the loop gives leases
 pub const IPTABLES_NAMES: Names = &["proc/net/ip_tables_names"];
+pub const IP6TABLES_NAMES: Names = &["proc/net/ip6_tables_names"];
 pub const FIREWALL_SCRIPT: &str = "etc/init.d/firewall";
 pub const SYSCTL_FRAGMENT: &str = "etc/sysctl.d/60-ctwarden.conf";
 

@@ -7,9 +7,11 @@ use super::kernel::reader::{Buffers, Progress, Reader};
 use super::root::{RELEASE, Root, TIMEOUT_FOLDERS};
 use ctwarden::config::Config;
 use ctwarden::decide::sample::{HolderId, Order, Sample, scramble};
+use ctwarden::decide::shed::{Choice, Pressure, Spared, choose};
 use ctwarden::decide::trim::{Goal, Plan};
 use ctwarden::entry::Entry;
 use ctwarden::incident::{CULPRITS, Culprit, Culprits};
+use ctwarden::lease::Lease;
 use ctwarden::observe::census::{Census, KINDS};
 use ctwarden::observe::timeouts::{Timeout, Timeouts, kernel_version};
 use ctwarden::protocol::{By, ROWS_MOST, Selection, Top, TopKey, TopRow};
@@ -181,9 +183,10 @@ impl Work {
         self.netlink
     }
 
-    /// Does the plan cut this holder?
-    pub fn cuts(&self, holder: std::net::IpAddr) -> bool {
-        self.room.plan.cuts(HolderId::new(holder, self.key))
+    /// Whom to cap, by the sample that the plan was just made from.
+    pub fn choose(&self, pressure: &Pressure, running: &[Lease], spared: &Spared<'_>) -> Choice {
+        let is_cut = |holder| self.room.plan.cuts(HolderId::new(holder, self.key));
+        choose(&self.room.census, pressure, &is_cut, running, spared)
     }
 
     /// Turns the sample into a plan.

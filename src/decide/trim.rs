@@ -30,7 +30,7 @@ pub const LEVEL_FLOOR: Entries = Entries(64);
 /// the steps that take from anyone.
 pub const HOLDERS: usize = 256;
 /// Rows of a sample that a holder must have to be cut: fewer do not tell a hog from chance.
-const SAMPLED_ROWS_FLOOR: u32 = 8;
+pub(super) const SAMPLED_ROWS_FLOOR: u32 = 8;
 /// Idle seconds from which an assured flow of a light holder may go.
 const QUIET_S: u16 = 10;
 

@@ -4,7 +4,8 @@
 //! A flow stands for packets from any source, and a rule may match some of them only: so it can go several ways at once.
 //! The walk follows all of them, and a flow is accepted where none of its ways ends in a refusal, for none of its packets.
 
-use super::matches::{Hit, Mask, PACKETS};
+use super::flags::PACKETS;
+use super::matches::{Hit, Mask};
 use super::{Findings, Place};
 use heapless::Vec;
 

@@ -1,7 +1,8 @@
 //! The language of `iptables-save`: all that xtables prints, legacy or by way of nftables.
 
+use super::flags::{flag_bits, flags};
 use super::graph::{Hook, Verdict};
-use super::matches::{Hit, Kind, flag_bits, flags};
+use super::matches::{Hit, Kind};
 use super::word::Words;
 use super::{Check, Limit, Match, hash};
 
@@ -52,6 +53,11 @@ const TARGETS: &[(&str, Verdict)] = &[
 /// Targets after which the next rule is looked at. Any other that is no chain may keep the packet.
 const PASSING: &str = "LOG NFLOG ULOG MARK CONNMARK SET TCPMSS DSCP TOS CLASSIFY TTL HL CT NOTRACK TRACE CHECKSUM ECN \
     CONNSECMARK SECMARK AUDIT TEE RATEEST LED IDLETIMER ACCOUNT TCPOPTSTRIP";
+
+/// Whether iptables has a table of that name.
+pub(super) fn is_table(name: &[u8]) -> bool {
+    TABLES.iter().any(|(known, _)| known.as_bytes() == name)
+}
 
 impl Check<'_> {
     pub(super) fn iptables(&mut self, line: &[u8], whole: bool) {

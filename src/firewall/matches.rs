@@ -65,34 +65,7 @@ pub(super) enum Kind {
     Flags,
 }
 
-/// Flags of the packets that one flow consists of from beginning to end: SYN (with ECN too), ACK, PSH+ACK, FIN+ACK, FIN+PSH+ACK,
-/// RST, RST+ACK. A bit each in a [`Hit`] of [`flags`]. Each is followed by itself: who lets in the SYN only has not let in the
-/// flow, and rules for packets that no flow consists of (no flag set, SYN+FIN) are not about it.
-const FLOW_FLAGS: [u8; 8] = [0x02, 0xc2, 0x10, 0x18, 0x11, 0x19, 0x04, 0x14];
-/// How many kinds of packets that is.
-pub(super) const PACKETS: u32 = FLOW_FLAGS.len() as u32;
-
-const FLAG_NAMES: [&str; 8] = ["fin", "syn", "rst", "psh", "ack", "urg", "ecn", "cwr"];
-
-/// The packets of a flow that have these flags under this mask.
-pub(super) fn flags(mask: u8, value: u8) -> Hit {
-    Hit::exact(FLOW_FLAGS.iter().rev().fold(0, |bits, flags| bits << 1 | (flags & mask == value) as Mask))
-}
-
-/// `syn`, `FIN,SYN`, `0x2,0x10`, `NONE`; `None`: not understood.
-pub(super) fn flag_bits(word: &[u8]) -> Option<u8> {
-    word.split(|b| *b == b',').try_fold(0, |bits, word| {
-        let one = match number(word) {
-            Some(n) => u8::try_from(n).ok()?,
-            None if word == b"NONE" => 0,
-            None if word == b"ALL" => 0x3f,
-            None => 1 << FLAG_NAMES.iter().position(|name| word.eq_ignore_ascii_case(name.as_bytes()))?,
-        };
-        Some(bits | one)
-    })
-}
-
-fn number(word: &[u8]) -> Option<u32> {
+pub(super) fn number(word: &[u8]) -> Option<u32> {
     match word.strip_prefix(b"0x") {
         Some(digits) => hex32(digits),
         None => decimal32(word),
@@ -112,6 +85,10 @@ impl Question<'_> {
 
     /// Flows for which a value fits: one, or several with commas.
     pub(super) fn hit(&self, kind: Kind, value: &[u8]) -> Hit {
+        // Of several types xt_addrtype means one for IPv4 and all for IPv6, where every address is UNICAST too.
+        if kind == Kind::Local && (value == b"UNICAST" || value.contains(&b',')) {
+            return Hit::UNKNOWN;
+        }
         value.split(|b| *b == b',').fold(Hit::NONE, |hit, value| hit.or(self.one(kind, value)))
     }
 

@@ -16,10 +16,12 @@
 //! of five logins of an owner in), so a flow counts as slow enough for a limit: what drops only what is above it passes. But
 //! not where the rule names a port: so many logins a minute is a guard against guessing passwords, and stays one.
 
+mod flags;
 mod graph;
 mod iptables;
 mod matches;
 mod nft;
+mod quote;
 mod word;
 
 use crate::config::{Config, INTERFACE};
@@ -27,13 +29,12 @@ use crate::entry::protocol;
 use crate::observe::lines::CutLine;
 use core::net::IpAddr;
 use graph::{Base, Graph, Hook, Rule, Verdict};
-use heapless::{String, Vec};
+use heapless::Vec;
 use matches::{Hit, Kind, Mask};
+pub use quote::{QUOTE, Quote};
 
 /// Flows of one question: a bit each.
 pub const FLOWS: usize = 32;
-/// Longest quotation of a rule.
-pub const QUOTE: usize = 160;
 
 /// What comes in for the router.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,6 +113,11 @@ impl Findings {
         flows != 0 && flows & (self.refused | self.translated) == 0
     }
 
+    /// What stands in the way, if anything does.
+    pub const fn place(&self) -> Place {
+        if self.refused != 0 { self.refused_at } else { self.translated_at }
+    }
+
     fn refuse(&mut self, flows: Mask, place: Place) {
         if flows != 0 && self.refused_at.text == 0 {
             self.refused_at = place;
@@ -138,6 +144,14 @@ pub enum Text {
     Ip6tables,
 }
 
+/// Who reads texts, line by line.
+pub trait Reader {
+    /// A text begins, and the one before is over.
+    fn begin(&mut self, text: Text);
+    /// Its next line.
+    fn line(&mut self, line: CutLine<'_>);
+}
+
 /// How limits on rates bear on a rule.
 #[derive(Clone, Copy, PartialEq)]
 enum Limit {
@@ -157,13 +171,23 @@ struct Match {
     limit: Limit,
     /// It names a port.
     port: bool,
+    /// It has a statement that is no verdict.
+    acts: bool,
     /// Something was not understood: what comes after it may belong to that and narrows nothing.
     vague: bool,
 }
 
 impl Match {
     const fn new(flows: Mask) -> Self {
-        Self { hit: Hit::exact(flows), packets: Hit::ALL, state: None, limit: Limit::None, port: false, vague: false }
+        Self {
+            hit: Hit::exact(flows),
+            packets: Hit::ALL,
+            state: None,
+            limit: Limit::None,
+            port: false,
+            acts: false,
+            vague: false,
+        }
     }
 
     fn narrow(&mut self, kind: Kind, hit: Hit) {
@@ -196,6 +220,8 @@ pub struct Check<'a> {
     /// The table that is open, by hash, and the flows of its family.
     table: u32,
     flows: Mask,
+    /// It is one that iptables-nft may have made.
+    xtables: bool,
     /// The chain that is open.
     chain: Option<u8>,
     /// Which of iptables' tables is open.
@@ -214,34 +240,10 @@ impl<'a> Check<'a> {
             depth: 0,
             table: 0,
             flows: 0,
+            xtables: false,
             chain: None,
             hooks: iptables::NO_HOOKS,
             fault: None,
-        }
-    }
-
-    /// A text begins, and the one before is over. All of them must accept a flow.
-    pub fn begin(&mut self, text: Text) {
-        self.end();
-        self.text = text;
-        self.place = Place { text: self.place.text.saturating_add(1), line: 0 };
-        self.flows = match text {
-            Text::Nft => 0,
-            Text::Iptables => self.question.those(&|f| !f.ipv6),
-            Text::Ip6tables => self.question.those(&|f| f.ipv6),
-        };
-    }
-
-    /// The next line.
-    pub fn line(&mut self, line: CutLine<'_>) {
-        self.place.line = self.place.line.saturating_add(1);
-        let bytes = line.bytes.trim_ascii();
-        if bytes.is_empty() || bytes.starts_with(b"#") {
-            return;
-        }
-        match self.text {
-            Text::Nft => self.nft(bytes, line.whole),
-            Text::Iptables | Text::Ip6tables => self.iptables(bytes, line.whole),
         }
     }
 
@@ -319,63 +321,36 @@ impl<'a> Check<'a> {
     }
 }
 
+/// All texts must accept a flow.
+impl Reader for Check<'_> {
+    fn begin(&mut self, text: Text) {
+        self.end();
+        self.text = text;
+        self.place = Place { text: self.place.text.saturating_add(1), line: 0 };
+        self.flows = match text {
+            Text::Nft => 0,
+            Text::Iptables => self.question.those(&|f| !f.ipv6),
+            Text::Ip6tables => self.question.those(&|f| f.ipv6),
+        };
+    }
+
+    fn line(&mut self, line: CutLine<'_>) {
+        self.place.line = self.place.line.saturating_add(1);
+        let bytes = line.bytes.trim_ascii();
+        if bytes.is_empty() || bytes.starts_with(b"#") {
+            return;
+        }
+        match self.text {
+            Text::Nft => self.nft(bytes, line.whole),
+            Text::Iptables | Text::Ip6tables => self.iptables(bytes, line.whole),
+        }
+    }
+}
+
 /// A name within another.
 fn hash(of: u32, name: &[u8]) -> u32 {
     // FNV-1a, with an end so that "a","bc" is not "ab","c".
     name.iter().chain(&[0]).fold(of, |h, b| (h ^ u32::from(*b)).wrapping_mul(0x0100_0193))
-}
-
-/// Finds a line again, for people: table, chain and rule. Fed with the same texts as the [`Check`] was.
-pub struct Quote {
-    place: Place,
-    at: Place,
-    table: String<48>,
-    chain: String<48>,
-    /// What was found; empty until then.
-    pub line: String<QUOTE>,
-}
-
-impl Quote {
-    /// Looks for this place.
-    pub const fn new(place: Place) -> Self {
-        Self { place, at: Place { text: 0, line: 0 }, table: String::new(), chain: String::new(), line: String::new() }
-    }
-
-    /// The next text begins.
-    pub fn begin(&mut self) {
-        self.at = Place { text: self.at.text.saturating_add(1), line: 0 };
-    }
-
-    /// The next line.
-    pub fn line(&mut self, line: CutLine<'_>) {
-        self.at.line = self.at.line.saturating_add(1);
-        // What is cut may be cut in a character.
-        let text = line.bytes.utf8_chunks().next().map_or("", |c| c.valid()).trim();
-        let heading = text.trim_end_matches([' ', '{']);
-        if heading.starts_with("table ") || heading.starts_with('*') {
-            put(&mut self.table, heading);
-        } else if heading.starts_with("chain ") {
-            put(&mut self.chain, heading);
-        }
-        if self.at == self.place {
-            let mut all = String::new();
-            for part in [&self.table, &self.chain, text].into_iter().filter(|p| !p.is_empty()) {
-                let comma = if all.is_empty() { "" } else { ", " };
-                push(&mut all, comma);
-                push(&mut all, part);
-            }
-            self.line = all;
-        }
-    }
-}
-
-fn put<const N: usize>(to: &mut String<N>, text: &str) {
-    to.clear();
-    push(to, text);
-}
-
-fn push<const N: usize>(to: &mut String<N>, text: &str) {
-    text.chars().take_while(|c| to.push(*c).is_ok()).for_each(drop);
 }
 
 const _: () = assert!(INTERFACE < 16 && FLOWS <= Mask::BITS as usize);

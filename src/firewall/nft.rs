@@ -1,7 +1,8 @@
 //! The language of `nft list ruleset`, as versions 0.9 to 1.1 print it, numbers or names.
 
+use super::flags::flag_match;
 use super::graph::{Hook, Verdict};
-use super::matches::{Hit, Kind, flag_bits, flags};
+use super::matches::{Hit, Kind};
 use super::word::{Word, Words};
 use super::{Check, Limit, Match, hash};
 use crate::entry::protocol;
@@ -10,7 +11,9 @@ use crate::entry::protocol;
 #[derive(Clone, Copy, PartialEq)]
 enum Is {
     Verdict(Verdict),
-    /// It changes nothing here, and takes so many words with it.
+    /// It does something that changes nothing here.
+    Statement,
+    /// It takes so many words with it.
     Passing(u8),
     Counter,
     Limit,
@@ -56,8 +59,8 @@ const WORDS: &[(&str, Is)] = &[
     ("comment", Is::Comment),
     ("counter", Is::Counter),
     ("limit", Is::Limit),
-    ("log", Is::Passing(0)),
-    ("notrack", Is::Passing(0)),
+    ("log", Is::Statement),
+    ("notrack", Is::Statement),
     ("prefix", Is::Passing(1)),
     ("level", Is::Passing(1)),
     ("group", Is::Passing(1)),
@@ -134,7 +137,9 @@ impl Check<'_> {
                     // Of the bridge, of ARP and of single devices: they have no part in this.
                     _ => 0,
                 };
-                self.table = hash(hash(u32::from(self.place.text), family), words.text());
+                let name = words.text();
+                self.table = hash(hash(u32::from(self.place.text), family), name);
+                self.xtables = family != b"inet" && super::iptables::is_table(name);
                 self.depth = 1;
             }
             1 if opens => {
@@ -196,6 +201,7 @@ impl Check<'_> {
                     return self.rule(self.chain, rule, verdict, target);
                 }
                 Some(Is::Comment) => return,
+                Some(Is::Statement) => rule.acts = true,
                 Some(Is::Passing(more)) => skip(&mut words, more),
                 Some(Is::Counter) => {
                     if words.eat("packets") {
@@ -227,6 +233,11 @@ impl Check<'_> {
                             }
                             _ => kind = Kind::Opaque,
                         }
+                    }
+                    // What iptables-nft has as xt_addrtype is shown in words that mean something else.
+                    let mut ahead = words;
+                    if self.xtables && !ahead.eat("local") {
+                        kind = Kind::Opaque;
                     }
                     if self.value(&mut words, kind, &mut rule) {
                         return;
@@ -267,13 +278,18 @@ impl Check<'_> {
                 }
             }
         }
-        // Without a verdict the next rule is looked at.
+        // Without a verdict the next rule is looked at. But not all that iptables-nft has put there is shown: nft 1.0.6 leaves
+        // out REDIRECT and DNAT of ip6tables without a trace.
+        if self.xtables && !rule.acts {
+            self.rule(self.chain, rule, Verdict::Unknown, 0);
+        }
     }
 
     /// What a key is compared with, or what it decides. `true`: the rule ends here.
     fn value(&mut self, words: &mut Words<'_>, kind: Kind, rule: &mut Match) -> bool {
         if words.eat("set") {
             // It is given a value; nothing is compared.
+            rule.acts = true;
             skip(words, 1);
             return false;
         }
@@ -363,50 +379,5 @@ fn skip(words: &mut Words<'_>, mut count: u8) {
     {
         *words = ahead;
         count -= 1;
-    }
-}
-
-/// What of the flags comes behind `tcp flags`:
-///
-/// ```text
-/// syn / fin,syn,rst,ack           syn set, the other three not
-/// & (fin | syn | rst | ack) == syn                the same, as printed since 1.0.8
-/// fin,syn                         one of them set
-/// ! syn                           not set
-/// == 0x0                          exactly these
-/// ```
-fn flag_match(words: &mut Words<'_>) -> Option<Hit> {
-    if words.eat("&") {
-        let mask = flag_term(words)?;
-        let inverted = words.eat("!=");
-        if !inverted && !words.eat("==") {
-            return None;
-        }
-        let hit = flags(mask, flag_term(words)?);
-        return Some(if inverted { hit.not() } else { hit });
-    }
-    let (unequal, equal, unset) = (words.eat("!="), words.eat("=="), words.eat("!"));
-    let value = flag_term(words)?;
-    let hit = if words.eat("/") {
-        flags(flag_term(words)?, value)
-    } else if equal || unequal {
-        flags(0xff, value)
-    } else {
-        let none = flags(value, 0);
-        if unset { none } else { none.not() }
-    };
-    Some(if unequal { hit.not() } else { hit })
-}
-
-/// `fin,syn`, `(fin | syn)`, `0x1 | 0x2`
-fn flag_term(words: &mut Words<'_>) -> Option<u8> {
-    let mut bits = 0;
-    loop {
-        let word = words.text();
-        let word = word.strip_prefix(b"(").unwrap_or(word);
-        bits |= flag_bits(word.strip_suffix(b")").unwrap_or(word))?;
-        if !words.eat("|") {
-            return Some(bits);
-        }
     }
 }

@@ -4,4 +4,5 @@ pub mod blob;
 pub mod conntrack;
 pub mod netlink;
 pub mod nftables;
+pub mod route;
 pub mod ubus;

@@ -2,6 +2,7 @@
 //! then one message from a fixed buffer, and the kernel ends it by itself.
 //!
 //! ```text
+//! check.rs     would the owner's own rules let the lifeline in?
 //! nft/         sets and rules in `inet fw4`, loaded by fw4 itself; else in a table of our own, with head rules in foreign
 //!              base chains, put there by nft(8) once
 //! iptables/    chains of our own behind `-m recent`; a lease is a line in /proc/net/xt_recent
@@ -12,6 +13,7 @@
 
 #[cfg(feature = "iptables")]
 mod aside;
+pub mod check;
 #[cfg(feature = "iptables")]
 mod guardian;
 #[cfg(feature = "iptables")]
@@ -23,7 +25,6 @@ use super::root::Root;
 #[cfg(feature = "iptables")]
 use aside::Aside;
 use ctwarden::config::Config;
-use ctwarden::event::Lifeline;
 use ctwarden::lease::{Backend, Lease};
 use ctwarden::units::Millis;
 #[cfg(feature = "iptables")]
@@ -112,16 +113,6 @@ impl Firewall {
     /// This one from now on.
     pub const fn use_backend(&mut self, backend: Backend) {
         self.backend = backend;
-    }
-
-    /// Would the owner's own rules let the lifeline's packets in?
-    pub fn lifeline_fits(&mut self, _root: &Root, _config: &Config) -> Lifeline {
-        Lifeline::On
-    }
-
-    /// No nat rule touches port 53.
-    pub fn dns_fits(&mut self) -> bool {
-        false
     }
 
     /// Puts rules and empty sets in place. May start programs and wait for them.
