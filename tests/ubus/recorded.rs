@@ -76,4 +76,6 @@ fn the_broker_says_what_ubusd_said() {
     let left: Vec<_> = files.iter().flatten().map(|l| format!("{} {}", l.connection, l.what)).collect();
     assert!(left.is_empty(), "{left:?}");
     assert!(said > 40);
+    drop(broker);
+    std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
 }
