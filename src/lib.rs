@@ -11,8 +11,10 @@
 #![forbid(unsafe_code)]
 
 pub mod board;
+pub mod call;
 pub mod config;
 pub mod decide;
+pub mod describe;
 pub mod detect;
 pub mod entry;
 pub mod event;
@@ -25,6 +27,7 @@ pub mod journal;
 pub mod lease;
 pub mod nftables;
 pub mod observe;
+pub mod out;
 pub mod protocol;
 pub mod replay;
 pub mod rung;

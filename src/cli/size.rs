@@ -44,7 +44,7 @@ pub fn run(place: &Place, ram_mib: Option<u32>, board_name: Option<&str>, apply:
     }
     let plan = sizing::plan(&machine, &config.sizing, found.as_ref().filter(|_| !other));
     if json {
-        show_json::plan(&plan);
+        show_json::print(&|o| show_json::plan(o, &plan));
     } else {
         explain_plan(&plan, found.as_ref(), other, machine.board);
     }

@@ -9,6 +9,7 @@
 //! resize.rs  the limits at start, after a reload, after drift
 //! system.rs  the machine and its settings, by way of the journal (statefile.rs)
 //! control.rs the socket that the CLI speaks to
+//! ubus/      the object on OpenWrt's bus
 //! kernel/    netlink, log, counters
 //! firewall/  leases become packet rules
 //! clock.rs   the clock
@@ -36,4 +37,5 @@ pub mod run;
 pub mod signals;
 pub mod statefile;
 pub mod system;
+pub mod ubus;
 pub mod work;

@@ -86,6 +86,8 @@ pub const TIMEOUT_FOLDERS: [(&str, &str); 2] = [
     ("proc/sys/net/netfilter/", ctwarden::observe::timeouts::PREFIX),
     ("proc/sys/net/ipv4/netfilter/", ctwarden::observe::timeouts::LEGACY_PREFIX),
 ];
+/// ubusd's socket, the newest name first.
+pub const UBUS: [&str; 2] = ["var/run/ubus/ubus.sock", "var/run/ubus.sock"];
 pub const CONFIG: &str = "etc/config/ctwarden";
 pub const STATE_DIR: &str = "var/run/ctwarden";
 pub const PROGRAM_FOLDERS: [&str; 5] = ["usr/sbin/", "sbin/", "usr/bin/", "bin/", "usr/local/sbin/"];
