@@ -113,13 +113,19 @@ struct Escaped<'a>(&'a mut dyn Write);
 
 impl Write for Escaped<'_> {
     fn write_str(&mut self, s: &str) -> fmt::Result {
-        for c in s.chars() {
-            match c {
-                '"' | '\\' => write!(self.0, "\\{c}")?,
-                '\0'..' ' | '\x7f' => write!(self.0, "\\u{:04x}", c as u32)?,
-                _ => self.0.write_char(c)?,
+        let mut from = 0;
+        for (at, byte) in s.bytes().enumerate() {
+            let quoted = matches!(byte, b'"' | b'\\');
+            if quoted || matches!(byte, b'\0'..b' ' | b'\x7f') {
+                self.0.write_str(s.get(from..at).unwrap_or_default())?;
+                // What is quoted follows with the rest.
+                from = if quoted { at } else { at + 1 };
+                match byte {
+                    _ if quoted => self.0.write_str("\\")?,
+                    _ => write!(self.0, "\\u{byte:04x}")?,
+                }
             }
         }
-        Ok(())
+        self.0.write_str(s.get(from..).unwrap_or_default())
     }
 }
