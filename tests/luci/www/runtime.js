@@ -133,7 +133,10 @@ function rpcError(text) {
 	return err;
 }
 
+const interceptors = [];
+
 const rpc = {
+	addInterceptor(fn) { interceptors.push(fn); return fn; },
 	declare(options) {
 		return (...args) => new Promise((resolve, reject) => {
 			const params = {};
@@ -141,6 +144,9 @@ const rpc = {
 			const what = options.object + '/' + options.method;
 			const message = { jsonrpc: '2.0', id: ++requests, method: 'call', params: [ env.session, options.object, options.method, params ] };
 			batch.push({ message, fail: reject, answer(reply) {
+				/* As the real one: what an interceptor throws at once is lost, what it rejects with is the call's end. */
+				Promise.all(interceptors.map(fn => fn(reply, options))).then(() => this.handle(reply)).catch(reject);
+			}, handle(reply) {
 				if (reply.error)
 					return reject(rpcError('RPC call to ' + what + ' failed with error ' + reply.error.code + ': ' + reply.error.message));
 				let value = reply.result;
@@ -369,7 +375,7 @@ const form = (() => {
 		},
 		render(id) {
 			const widget = this.widgets[id] = this.widget(id);
-			widget.id = 'widget.cbid.' + this.map.config + '.' + id + '.' + this.option;
+			widget.id = 'cbid.' + this.map.config + '.' + id + '.' + this.option;
 			if (this.map.readonly)
 				widget.querySelectorAll('input,select,button').forEach(n => { n.disabled = true; });
 			widget.addEventListener('change', () => {
@@ -377,12 +383,12 @@ const form = (() => {
 				widget.dispatchEvent(new CustomEvent('widget-change', { bubbles: true }));
 			});
 			return E('div', { 'class': 'cbi-value' }, [
-				E('label', { 'class': 'cbi-value-title', 'for': widget.id + '.input' }, [ this.title || '' ]),
+				E('label', { 'class': 'cbi-value-title', 'for': 'widget.' + widget.id }, [ this.title || '' ]),
 				E('div', { 'class': 'cbi-value-field' }, [ widget, this.description ? E('div', { 'class': 'cbi-value-description' }, this.description) : '' ])
 			]);
 		}
 	});
-	const input = (o, id, attributes) => E('input', Object.assign({ 'id': 'widget.cbid.' + o.map.config + '.' + id + '.' + o.option + '.input' }, attributes));
+	const input = (o, id, attributes) => E('input', Object.assign({ 'id': 'widget.cbid.' + o.map.config + '.' + id + '.' + o.option }, attributes));
 	const Value = Option.extend({
 		widget(id) { const v = this.shown(id); return E('div', {}, [ input(this, id, { 'type': 'text', 'class': 'cbi-input-text', 'value': v == null ? '' : v, 'placeholder': this.placeholder }) ]); },
 		read(w) { return w.querySelector('input').value; }
@@ -394,7 +400,7 @@ const form = (() => {
 	const ListValue = Option.extend({
 		widget(id) {
 			const v = this.shown(id);
-			return E('div', {}, [ E('select', { 'id': 'widget.cbid.' + this.map.config + '.' + id + '.' + this.option + '.input', 'class': 'cbi-input-select' },
+			return E('div', {}, [ E('select', { 'id': 'widget.cbid.' + this.map.config + '.' + id + '.' + this.option, 'class': 'cbi-input-select' },
 				this.choices.map(c => E('option', { 'value': c[0], 'selected': c[0] == v ? '' : null }, [ c[1] ]))) ]);
 		},
 		read(w) { return w.querySelector('select').value; }

@@ -43,6 +43,15 @@ const CSS = [
 	'.ctw-err{width:3px}'
 ].join('');
 
+/* The daemon says why it does not do something, beside the status that LuCI tells of: that is kept, where it gets here. */
+rpc.addInterceptor((reply, request) => {
+	const result = request.object == 'ctwarden' && L.isObject(reply) ? reply.result : null;
+
+	if (!Array.isArray(result) || !result[0] || !L.isObject(result[1]) || !result[1].error)
+		return;
+	return Promise.reject(Object.assign(new Error(String(result[0])), { said: String(result[1].error) }));
+});
+
 /* The state that a call failed in, by the first number in what LuCI says: its words may be of any language. */
 function stateOf(err) {
 	const number = +(String((err && err.message) || err).match(/-?\d+/) || [ 0 ])[0];
@@ -237,6 +246,8 @@ return baseclass.extend({
 
 	/* Why a call failed, in words. */
 	why: function(err) {
+		if (err && err.said)
+			return _('ctwarden does not do that: %s').format(this.say(err.said));
 		switch (stateOf(err)) {
 		case 'absent': return _('ctwarden is not running.');
 		case 'denied': return _('This login has no access to that.');

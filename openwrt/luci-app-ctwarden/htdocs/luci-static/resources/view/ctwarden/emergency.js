@@ -24,7 +24,7 @@ return view.extend({
 				E('p', {}, [ _('Their programs have to connect again. Protected connections stay, the firewall stays closed.') ])
 			],
 			go: _('Trim'),
-			act: () => ctw.trim(undefined, only, false),
+			act: () => ctw.trim(undefined, only),
 			told: answer => ctw.did(answer)
 		}).then(() => this.look());
 	},
@@ -38,7 +38,7 @@ return view.extend({
 				E('p', {}, [ _('Every connection through the router has to find its way again: calls drop, downloads may stop, and so may this page for a moment. Protected connections stay, the firewall stays closed.') ])
 			],
 			go: _('Flush'),
-			act: () => ctw.flush(true, false),
+			act: () => ctw.flush(true),
 			told: answer => ctw.did(answer)
 		}).then(() => this.look());
 	},
@@ -52,15 +52,16 @@ return view.extend({
 			tell: answer => [
 				E('p', {}, [ E('strong', {}, [ _('Lets in for %d minutes: %s.').format(minutes, ctw.scopeName(scope)) ]) ]),
 				scope == 'all' ? ctw.alert('error', [ _('Strangers get in, as if there were no firewall.') ]) : '',
-				answer && answer.before >= 0 ? E([], ctw.would(answer)) : E('p', {}, [ _('To make room, the table is trimmed first.') ]),
+				E('p', {}, [ _('To make room, the table is trimmed first.') ]),
+				E([], ctw.would(answer)),
 				E('p', {}, [ _('The kernel closes it again within 30 seconds should ctwarden be gone.') ])
 			],
 			go: _('Open'),
-			act: () => ctw.open(scope, minutes * 60, true, false),
+			act: () => ctw.open(scope, minutes * 60, true),
 			told: w => [
 				w && w.open
 					? E('p', {}, [ E('strong', {}, [ _('Open: %s, for another %s.').format(ctw.scopeName(w.open.scope), ctw.span(w.open.left)) ]) ])
-					: E('p', {}, [ _('Nothing was opened: dry run is on in the settings.') ]),
+					: E('p', {}, [ _('Dry run is on in the settings: nothing was changed.') ]),
 				w && w.open ? E('p', {}, [ ctw.say(w.open.impossible) ]) : ''
 			]
 		}).then(() => this.look());

@@ -7,11 +7,10 @@
 /* Seconds that a chart shows, by the name that the daemon has for it. */
 const SPANS = { '5m': 300, '24h': 86400 };
 
-function svg(name, attributes, children) {
+function svg(name, attributes) {
 	const node = document.createElementNS('http://www.w3.org/2000/svg', name);
 
 	Object.keys(attributes).forEach(key => node.setAttribute(key, attributes[key]));
-	(children || []).forEach(child => node.appendChild(child));
 	return node;
 }
 
@@ -40,17 +39,16 @@ return view.extend({
 		});
 	},
 
-	/* Joins what is new to what is there. A daemon that was started again counts anew. */
+	/* Joins what is new to what is there. */
 	take: function(span, h) {
 		let chart = this.charts[span];
 
-		if (h.trouble || !Array.isArray(h.count)) {
-			/* One that is gone has forgotten it too. */
-			if (h.trouble)
-				delete this.charts[span];
+		/* One that is gone has forgotten it, and so has one that was started again: it is asked for all of it next time. */
+		if (h.trouble || !Array.isArray(h.count) || (chart && h.next < chart.next)) {
+			delete this.charts[span];
 			return;
 		}
-		if (!chart || h.first > chart.next || h.next < chart.next || h.step != chart.step)
+		if (!chart || h.first > chart.next || h.step != chart.step)
 			chart = this.charts[span] = { points: [], next: h.first };
 		h.count.forEach((count, i) => {
 			if (h.first + i >= chart.next)
@@ -87,17 +85,28 @@ return view.extend({
 		const worst = points.reduce((most, p) => Math.max(most, p.refused), 0);
 		const total = points.reduce((sum, p) => sum + p.refused, 0);
 		const peak = points.reduce((most, p) => Math.max(most, part(p)), 0);
-		const line = points.map(p => x(p.at).toFixed(1) + ',' + (1000 - part(p)).toFixed(0)).join(' ');
+		/* Where nothing could be read there is a gap. */
+		const runs = [ [] ];
 		const thin = { 'vector-effect': 'non-scaling-stroke', 'fill': 'none' };
 		const label = _('Occupancy: now %s, at most %s. Refused: %s packets.').format(
 			ctw.percent(part(points[points.length - 1])), ctw.percent(peak), ctw.n(total));
 		const flags = [];
+
+		points.forEach(p => {
+			if (p.max > 0)
+				runs[runs.length - 1].push(p);
+			else if (runs[runs.length - 1].length)
+				runs.push([]);
+		});
 		let before = 0, free = -1;
 
-		const picture = svg('svg', { 'viewBox': '0 0 1000 1000', 'preserveAspectRatio': 'none', 'role': 'img', 'aria-label': label }, [
-			svg('polygon', { 'points': x(points[0].at).toFixed(1) + ',1000 ' + line + ' ' + x(points[points.length - 1].at).toFixed(1) + ',1000', 'fill': '#3b82c4', 'fill-opacity': '0.35' }),
-			svg('polyline', Object.assign({ 'points': line, 'stroke': '#3b82c4', 'stroke-width': '2' }, thin))
-		]);
+		const picture = svg('svg', { 'viewBox': '0 0 1000 1000', 'preserveAspectRatio': 'none', 'role': 'img', 'aria-label': label });
+		runs.filter(run => run.length).forEach(run => {
+			const line = run.map(p => x(p.at).toFixed(1) + ',' + (1000 - part(p)).toFixed(0)).join(' ');
+
+			picture.appendChild(svg('polygon', { 'points': x(run[0].at).toFixed(1) + ',1000 ' + line + ' ' + x(run[run.length - 1].at).toFixed(1) + ',1000', 'fill': '#3b82c4', 'fill-opacity': '0.35' }));
+			picture.appendChild(svg('polyline', Object.assign({ 'points': line, 'stroke': '#3b82c4', 'stroke-width': '2' }, thin)));
+		});
 		[ chart.high, chart.low ].forEach(mark => {
 			if (mark > 0)
 				picture.appendChild(svg('line', Object.assign({ 'x1': 0, 'x2': 1000, 'y1': 1000 - mark, 'y2': 1000 - mark, 'stroke': 'currentColor', 'stroke-dasharray': '4 4', 'stroke-opacity': '0.6' }, thin)));
@@ -170,11 +179,11 @@ return view.extend({
 		return deeds.join(', ') || _('nothing');
 	},
 
-	drawIncidents: function(list, s) {
+	drawIncidents: function(list, asked, s) {
 		const date = at => new Date(Date.now() - (s.uptime - at)).toLocaleString(document.documentElement.lang || undefined);
 		const culprits = all => L.toArray(all).map(c => E('div', {}, [ E([], ctw.who(c.key, this.known)), ' ' + ctw.percent(c.share / 10) ]));
 
-		return ctw.table(
+		return [ ctw.table(
 			[ _('Began'), _('Lasted'), _('At worst'), _('Refused'), _('Who held it'), _('Where to'), _('What was done') ],
 			list.slice().reverse().map(i => [
 				date(i.began),
@@ -185,7 +194,8 @@ return view.extend({
 				culprits(i.destinations),
 				this.deeds(i)
 			]),
-			_('Nothing has happened since ctwarden was started.'));
+			_('Nothing has happened since ctwarden was started.')),
+		asked.length ? ctw.table([ _('When'), _('What was asked for'), _('Who asked') ], asked.slice().reverse().map(a => [ date(a.at), String(a.what), String(a.who) ]), '') : '' ];
 	},
 
 	drawSize: function(plan) {
@@ -217,7 +227,7 @@ return view.extend({
 		dom.content(this.facts, [ this.drawFacts(s) ]);
 
 		/* The list is asked for only when there is something new in it. */
-		const i = s.incident, seen = i ? [ s.pid, i.number, i.ended, i.trims, i.grows, i.flushes, i.sheds, i.opens ].join() : 'none';
+		const i = s.incident || {}, seen = [ s.pid, s.flushes, s.windows.shedding, !!s.windows.open, i.number, i.ended, i.trims, i.grows, i.sheds, i.opens ].join();
 		if (seen != this.seen) {
 			this.seen = seen;
 			return this.listIncidents(s);
@@ -225,10 +235,8 @@ return view.extend({
 	},
 
 	listIncidents: function(s) {
-		if (!s.incident)
-			return dom.content(this.incidents, [ this.drawIncidents([], s) ]);
 		return ctw.incidents().then(
-			answer => dom.content(this.incidents, [ this.drawIncidents(L.toArray(answer.incidents), s) ]),
+			answer => dom.content(this.incidents, this.drawIncidents(L.toArray(answer.incidents), L.toArray(answer.asked), s)),
 			err => {
 				this.seen = null;
 				dom.content(this.incidents, [ ctw.alert('warning', [ ctw.why(err) ]) ]);

@@ -210,7 +210,7 @@ return view.extend({
 			title: title,
 			ask: call,
 			tell: answer => [ E('pre', { 'class': 'ctw-lines', 'tabindex': 0 }, [
-				L.toArray(answer.lines || answer.faults).join('\n') || _('No fault.')
+				L.toArray(answer.lines).join('\n')
 			]) ],
 			go: null
 		});

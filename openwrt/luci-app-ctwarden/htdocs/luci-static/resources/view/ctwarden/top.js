@@ -37,13 +37,14 @@ return view.extend({
 		return ctw.confirm(ev, {
 			title: _('Slow down %s').format(key),
 			ask: () => ctw.shed(key, 600, true),
-			tell: () => [
-				E('p', {}, [ _('New connections are let through at a limited rate: 20 a second for a host, 100 a second for a destination. What is connected stays. The kernel ends it by itself.') ]),
+			tell: answer => [
+				answer && answer.touched >= 0 ? E('p', {}, [ E('strong', {}, [ _('It has %s connections now, which stay.').format(ctw.n(answer.touched)) ]) ]) : '',
+				E('p', {}, [ _('New connections are let through at a limited rate: 20 a second for a host, 100 a second for a destination. The kernel ends it by itself.') ]),
 				E('p', {}, [ E('label', {}, [ _('For'), ' ', minutes ]) ])
 			],
 			go: _('Slow down'),
-			act: () => ctw.shed(key, minutes.value * 60, false),
-			told: () => [ E('p', {}, [ _('%s is slowed down for %d minutes.').format(key, minutes.value) ]) ]
+			act: () => ctw.shed(key, minutes.value * 60),
+			told: answer => [ E('p', {}, [ answer && answer.dry_run ? _('Dry run is on in the settings: nothing was changed.') : _('%s is slowed down for %d minutes.').format(key, minutes.value) ]) ]
 		}).then(() => this.refresh());
 	},
 
@@ -56,7 +57,7 @@ return view.extend({
 				E('p', {}, [ _('They are cut off; programs have to connect again. Protected connections stay.') ])
 			],
 			go: _('Remove them'),
-			act: () => ctw.trim(source, only, false),
+			act: () => ctw.trim(source, only),
 			told: answer => ctw.did(answer)
 		}).then(() => this.refresh());
 	},
