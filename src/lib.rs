@@ -34,4 +34,5 @@ pub mod rung;
 pub mod sizing;
 pub mod text;
 pub mod units;
+pub mod who;
 pub mod wire;

@@ -173,7 +173,7 @@ const OPTIONS: &[Known] = &[
 const SECONDS: &str = "a number of seconds from 1 to 86400";
 
 fn number(word: &str) -> Option<u32> {
-    u32::from_str_radix(word, 10).ok()
+    word.parse().ok()
 }
 
 fn a_time(word: &str) -> Option<u32> {

@@ -9,7 +9,8 @@
 //! resize.rs  the limits at start, after a reload, after drift
 //! system.rs  the machine and its settings, by way of the journal (statefile.rs)
 //! control.rs the socket that the CLI speaks to
-//! ubus/      the object on OpenWrt's bus
+//! ubus/      the object on OpenWrt's bus; no_ubus.rs: in a program without
+//! front.rs   what the loop asks of the command line's side
 //! kernel/    netlink, log, counters
 //! firewall/  leases become packet rules
 //! clock.rs   the clock
@@ -28,6 +29,7 @@ pub mod emergency;
 pub mod emergency;
 #[cfg(feature = "nft")]
 pub mod firewall;
+pub mod front;
 pub mod job;
 pub mod kernel;
 pub mod report;
@@ -37,5 +39,9 @@ pub mod run;
 pub mod signals;
 pub mod statefile;
 pub mod system;
+#[cfg(feature = "ubus")]
+pub mod ubus;
+#[cfg(not(feature = "ubus"))]
+#[path = "no_ubus.rs"]
 pub mod ubus;
 pub mod work;
