@@ -570,7 +570,7 @@ if (env.view)
 else
 	/* The status overview: every include has a frame of its own, and one whose load rejects is never asked again. */
 	Promise.all(env.includes.map(load)).then(includes => {
-		const frames = includes.map(i => E('div', {}));
+		const frames = includes.map(() => E('div', {}));
 		dom.content(document.getElementById('view'), includes.map((i, n) => E('div', { 'class': 'cbi-section' }, [ E('h3', {}, i.title), frames[n] ])));
 		poll.add(() => Promise.all(includes.map((i, n) => i.failed ? null : i.load().catch(() => { i.failed = true; frames[n].classList.add('failed'); }).then(data => {
 			const nodes = i.failed ? null : i.render(data);

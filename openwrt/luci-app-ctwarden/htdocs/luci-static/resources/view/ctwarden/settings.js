@@ -165,7 +165,7 @@ return view.extend({
 		this.flag(s, 'lan', 'lifeline', _('Lifeline'), _('Keep the ports below and DHCP reachable from the LAN when the table is full.'), true);
 		this.flag(s, 'lan', 'lifeline_dns', _('DNS too'), _('Not where a NAT rule touches port 53.'), false);
 		this.field(s, 'lan', form.DynamicList, 'lan', _('Interfaces'), _('Those that are the LAN, up to 4.'), 'br-lan', (id, value) =>
-			value.length <= 15 && !/[\/\s\x00-\x1f\x7f]/.test(value) && value != '.' && value != '..' ? true : _('an interface, of up to 15 bytes'));
+			value.length <= 15 && !/[/\s\x00-\x1f\x7f]/.test(value) && value != '.' && value != '..' ? true : _('an interface, of up to 15 bytes'));
 		this.field(s, 'lan', form.DynamicList, 'ports', _('Ports'), _('TCP ports of the router, up to 8.'), null, within(1, 65535)).placeholder = '22 80 443';
 
 		s = m.section(form.NamedSection, 'sizing', 'sizing', _('The limit'));
