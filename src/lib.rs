@@ -18,6 +18,7 @@ pub mod entry;
 pub mod event;
 pub mod guard;
 pub mod incident;
+pub mod iptables;
 pub mod journal;
 pub mod lease;
 pub mod observe;

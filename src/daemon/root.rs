@@ -56,6 +56,14 @@ pub const TIMEOUT_FOLDERS: [(&str, &str); 2] = [
 ];
 pub const CONFIG: &str = "etc/config/ctwarden";
 pub const STATE_DIR: &str = "var/run/ctwarden";
+pub const PROGRAM_FOLDERS: [&str; 5] = ["usr/sbin/", "sbin/", "usr/bin/", "bin/", "usr/local/sbin/"];
+pub const OWN_PROGRAM: &str = "proc/self/exe";
+pub const NOWHERE: Names = &["dev/null"];
+/// The lists of `-m recent`.
+pub const RECENT: &str = "proc/net/xt_recent/";
+/// The tables that iptables-legacy has loaded.
+pub const IPTABLES_NAMES: Names = &["proc/net/ip_tables_names"];
+pub const FIREWALL_SCRIPT: &str = "etc/init.d/firewall";
 pub const SYSCTL_FRAGMENT: &str = "etc/sysctl.d/60-ctwarden.conf";
 
 /// The folder that stands for `/`.

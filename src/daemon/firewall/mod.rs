@@ -11,6 +11,7 @@
 
 mod iptables;
 mod nft;
+mod program;
 mod script;
 mod snapshot;
 

@@ -6,3 +6,4 @@ pub mod evict;
 pub mod log;
 pub mod reader;
 pub mod socket;
+pub mod tables;
