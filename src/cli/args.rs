@@ -22,14 +22,19 @@ ctwarden keeps the connection tracking table from shutting the network down.
   ctwarden open [--scope router|lan|all] [--for SECONDS]
                             lets in, by a lease that the kernel ends by itself
   ctwarden close            ends that, and all caps
+  ctwarden stateless [--force] [--dry-run]
+                            takes out the rules that need connection tracking
+  ctwarden unload [--dry-run]
+                            unloads its modules, where nothing holds them
+  ctwarden back             puts back what these two took out
   ctwarden log              what has happened, with who held the table
   ctwarden check [F]        names every fault of a config
   ctwarden drill            shows what the guard would do in an attack, under this config
   ctwarden replay F         the same for a recording
   ctwarden --version, --help
 
-Most take --json, --config, --root and --socket. status, top, size, trim and flush need no daemon.
-Exit status: 0 done, 1 fault found, 2 usage, 3 no daemon, 4 not permitted, 5 refused by budget.
+Most take --json, --config, --root and --socket. All but open, close and log need no daemon.
+Exit status: 0 done, 1 fault found, 2 usage, 3 no daemon, 4 not permitted, 5 refused.
 ";
 
 /// What is to be done.
@@ -44,6 +49,9 @@ pub enum Verb {
     Flush,
     Open { scope: Option<Scope>, seconds: Option<u32> },
     Close,
+    Stateless { force: bool, dry_run: bool },
+    Unload { dry_run: bool },
+    Back,
     Drill,
     Log,
     Replay { file: String },
@@ -85,7 +93,7 @@ fn fault(argument: &str, what: &'static str) -> Fault {
 }
 
 /// The state folder leaves room for the names of the files in it.
-const VALUE_MOST: usize = PATH_MOST - "/journal.new".len();
+const VALUE_MOST: usize = PATH_MOST - "/stateless.nft.new".len();
 
 /// What an option does with its value, which is empty where it takes none.
 type Set = fn(&mut Arguments, &str) -> Option<()>;
@@ -138,6 +146,9 @@ const OPTIONS: &[Known] = &[
         Some(())
     }),
     option("--dry-run", "run", "", part!(Run, dry_run, |_| Some(true))),
+    option("--dry-run", "stateless", "", part!(Stateless, dry_run, |_| Some(true))),
+    option("--dry-run", "unload", "", part!(Unload, dry_run, |_| Some(true))),
+    option("--force", "stateless", "", part!(Stateless, force, |_| Some(true))),
     option("--debug", "run", "", part!(Run, debug, |_| Some(true))),
     option("", "check", "", part!(Check, file, |w| Some(Some(w.to_owned())))),
     option("", "replay", "", part!(Replay, file, |w| Some(w.to_owned()))),
@@ -176,6 +187,9 @@ fn verb(name: &str) -> Option<Verb> {
         "flush" => Verb::Flush,
         "open" => Verb::Open { scope: None, seconds: None },
         "close" => Verb::Close,
+        "stateless" => Verb::Stateless { force: false, dry_run: false },
+        "unload" => Verb::Unload { dry_run: false },
+        "back" => Verb::Back,
         "drill" => Verb::Drill,
         "log" => Verb::Log,
         "replay" => Verb::Replay { file: String::new() },

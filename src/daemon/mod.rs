@@ -11,6 +11,7 @@
 //! control.rs the socket that the CLI speaks to
 //! kernel/    netlink, log, counters
 //! firewall/  leases become packet rules
+//! taken.rs   rules and modules taken out, and the way back; unload.rs: the modules
 //! root.rs    the only place where a system path is made
 //! ```
 
@@ -28,4 +29,6 @@ pub mod run;
 pub mod signals;
 pub mod statefile;
 pub mod system;
+pub mod taken;
+pub mod unload;
 pub mod work;

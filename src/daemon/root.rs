@@ -63,6 +63,11 @@ pub const NOWHERE: Names = &["dev/null"];
 pub const RECENT: &str = "proc/net/xt_recent/";
 /// The tables that iptables-legacy has loaded.
 pub const IPTABLES_NAMES: Names = &["proc/net/ip_tables_names"];
+/// There where connection tracking is loaded, or built in and has parameters.
+pub const TRACKING: &str = "sys/module/nf_conntrack";
+pub const MODULES: Names = &["proc/modules"];
+/// Where the resolvers stand that the WAN has told of; /etc/resolv.conf names the router itself on OpenWrt.
+pub const RESOLVERS: Names = &["tmp/resolv.conf.d/resolv.conf.auto", "tmp/resolv.conf.auto", "etc/resolv.conf"];
 pub const FIREWALL_SCRIPT: &str = "etc/init.d/firewall";
 pub const SYSCTL_FRAGMENT: &str = "etc/sysctl.d/60-ctwarden.conf";
 
@@ -135,6 +140,23 @@ pub fn read_all<'a>(fd: &OwnedFd, room: &'a mut [u8]) -> Result<&'a [u8], Errno>
         }
     }
     Ok(room.get(..used).unwrap_or(&[]))
+}
+
+/// More of a file than this is a fault.
+const WHOLE_MOST: usize = 1 << 20;
+
+/// A file, all of it, on the heap: for what is not done in the loop.
+pub fn read_whole(fd: &OwnedFd) -> Result<Vec<u8>, Errno> {
+    let mut text = Vec::new();
+    let mut room = [0; 4096];
+    while text.len() < WHOLE_MOST {
+        let piece = read_all(fd, &mut room)?;
+        if piece.is_empty() {
+            return Ok(text);
+        }
+        text.extend_from_slice(piece);
+    }
+    Err(Errno::EFBIG)
 }
 
 /// A file that is read at every look: kept open, so that a look costs one system call. Opened anew when it fails, since

@@ -1,17 +1,17 @@
-//! The journal's file: written whole, synced, renamed into place, on tmpfs.
+//! The files of the state folder, on tmpfs: written whole, synced, renamed into place.
 
 use super::root::{BOOT_ID, Root, SystemPath};
 use ctwarden::journal::{Journal, MOST_BYTES, Void};
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg, OFlag, open, renameat};
-use nix::sys::stat::Mode;
+use nix::fcntl::{AT_FDCWD, Flock, FlockArg, OFlag, open, renameat};
+use nix::sys::stat::{Mode, fchmod};
 use nix::unistd::{fsync, mkdir, unlink, write};
 use std::fmt::Write as _;
 use std::os::fd::OwnedFd;
 
 pub struct StateFile {
+    dir: SystemPath,
     path: SystemPath,
-    fresh: SystemPath,
     /// What stands there is not a record that counts, and why.
     pub void: Option<Void>,
     _lock: Flock<OwnedFd>,
@@ -28,6 +28,11 @@ pub enum StateFault {
 impl StateFile {
     /// Makes the folder if need be and takes its lock: one daemon at a time.
     pub fn open(dir: &str) -> Result<Self, StateFault> {
+        Self::open_as(dir, "journal", "lock")
+    }
+
+    /// The same for another record and its lock.
+    pub fn open_as(dir: &str, name: &str, lock: &str) -> Result<Self, StateFault> {
         let mut made = SystemPath::new();
         let _ = made.push_str(dir.trim_end_matches('/'));
         make_folders(&made).map_err(StateFault::Folder)?;
@@ -36,17 +41,21 @@ impl StateFile {
             let _ = write!(path, "{made}/{name}");
             path
         };
-        let lock = open(
-            at("lock").as_str(),
-            OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_CLOEXEC,
-            Mode::from_bits_truncate(0o600),
-        )
-        .map_err(StateFault::Folder)?;
+        let lock =
+            open(at(lock).as_str(), OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_CLOEXEC, Mode::from_bits_truncate(0o600))
+                .map_err(StateFault::Folder)?;
         let lock = Flock::lock(lock, FlockArg::LockExclusiveNonblock).map_err(|(_, e)| match e {
             Errno::EWOULDBLOCK => StateFault::Taken,
             e => StateFault::Folder(e),
         })?;
-        Ok(Self { path: at("journal"), fresh: at("journal.new"), void: None, _lock: lock })
+        Ok(Self { path: at(name), dir: made, void: None, _lock: lock })
+    }
+
+    /// The path of another file of the folder.
+    pub fn beside(&self, name: &str) -> SystemPath {
+        let mut path = self.dir.clone();
+        let _ = write!(path, "/{name}");
+        path
     }
 
     /// The journal of a former run of this boot, else an empty one.
@@ -76,20 +85,40 @@ impl StateFile {
         }
         let mut room = [0; MOST_BYTES];
         let bytes = journal.encode(&mut room).ok_or(Errno::EOVERFLOW)?;
-        let fd = open(
-            self.fresh.as_str(),
-            OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_CLOEXEC,
-            Mode::from_bits_truncate(0o600),
-        )?;
-        if write(&fd, bytes)? != bytes.len() {
-            return Err(Errno::ENOSPC);
-        }
-        fsync(&fd)?;
-        crate::crash::step();
-        renameat(nix::fcntl::AT_FDCWD, self.fresh.as_str(), nix::fcntl::AT_FDCWD, self.path.as_str())?;
-        crate::crash::step();
-        Ok(())
+        put_whole(&self.path, 0o600, &[bytes])
     }
+}
+
+/// Writes a file that is there whole or not at all. On any error the former one still stands, and nothing beside it.
+pub fn put_whole(path: &str, mode: u32, pieces: &[&[u8]]) -> Result<(), Errno> {
+    let mut fresh = SystemPath::new();
+    let _ = write!(fresh, "{path}.new");
+    put(&fresh, mode, pieces).and_then(|()| renameat(AT_FDCWD, fresh.as_str(), AT_FDCWD, path)).inspect_err(|_| {
+        let _ = unlink(fresh.as_str());
+    })?;
+    crate::crash::step();
+    Ok(())
+}
+
+fn put(path: &str, mode: u32, pieces: &[&[u8]]) -> Result<(), Errno> {
+    // One of a crash: nobody's, and perhaps not even a file.
+    let _ = unlink(path);
+    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
+    let fd = open(path, flags, Mode::from_bits_truncate(0o600))?;
+    for piece in pieces {
+        let mut rest = *piece;
+        while !rest.is_empty() {
+            match write(&fd, rest)? {
+                0 => return Err(Errno::ENOSPC),
+                n => rest = rest.get(n..).unwrap_or_default(),
+            }
+        }
+    }
+    // Whatever the umask is.
+    fchmod(&fd, Mode::from_bits_truncate(mode as _))?;
+    fsync(&fd)?;
+    crate::crash::step();
+    Ok(())
 }
 
 fn make_folders(path: &str) -> Result<(), Errno> {

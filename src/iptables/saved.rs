@@ -10,7 +10,7 @@ pub(super) fn table<'a>(text: &'a [u8], name: &str) -> impl Iterator<Item = &'a 
 }
 
 /// The words of a rule; a text in quotes is one word.
-fn words(rule: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn words(rule: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = rule;
     core::iter::from_fn(move || {
         rest = rest.trim_ascii_start();

@@ -11,9 +11,10 @@
 
 mod iptables;
 mod nft;
-mod program;
+pub mod program;
 mod script;
 mod snapshot;
+pub mod stateless;
 
 use super::root::Root;
 use ctwarden::config::Config;

@@ -83,7 +83,8 @@ pub fn output(root: &Root, path: &str, arguments: &[&CStr]) -> Result<Vec<u8>, E
     let mut text = Vec::new();
     let mut room = [0; 4096];
     let patience = PollTimeout::try_from(PATIENCE).unwrap_or(PollTimeout::ZERO);
-    while text.len() < OUTPUT_MOST && matches!(poll(&mut [PollFd::new(from.as_fd(), PollFlags::POLLIN)], patience), Ok(1))
+    while text.len() < OUTPUT_MOST
+        && matches!(poll(&mut [PollFd::new(from.as_fd(), PollFlags::POLLIN)], patience), Ok(1))
     {
         match read(&from, &mut room) {
             Ok(n @ 1..) => text.extend_from_slice(room.get(..n).unwrap_or(&[])),

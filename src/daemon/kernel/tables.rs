@@ -2,7 +2,9 @@
 
 use super::socket::Socket;
 use crate::daemon::root::{IPTABLES_NAMES, Root};
-use ctwarden::wire::netlink::{Attributes, Batch, FLAG_DUMP, FLAG_REQUEST, Head, Messages, NFGEN, TYPE_DONE, TYPE_ERROR};
+use ctwarden::wire::netlink::{
+    Attributes, Batch, FLAG_DUMP, FLAG_REQUEST, Head, Messages, NFGEN, TYPE_DONE, TYPE_ERROR,
+};
 
 /// `NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETTABLE`.
 const GET_TABLES: u16 = 10 << 8 | 1;

@@ -153,7 +153,8 @@ impl Iptables {
         let places = |lease: &Lease| self.places(&lans, lease, &|list| (list == List::Lifeline) == (term > TERM));
         for lease in leases {
             let places = places(lease);
-            if places.is_empty() || !places.iter().all(|(list, family, _)| lists::is_there(root, name(*list, *family))) {
+            if places.is_empty() || !places.iter().all(|(list, family, _)| lists::is_there(root, name(*list, *family)))
+            {
                 return Err(Errno::EOPNOTSUPP);
             }
         }
