@@ -17,6 +17,7 @@ pub mod detect;
 pub mod entry;
 pub mod event;
 pub mod guard;
+pub mod hook;
 pub mod incident;
 pub mod iptables;
 pub mod journal;

@@ -11,6 +11,7 @@
 //! control.rs the socket that the CLI speaks to
 //! kernel/    netlink, log, counters
 //! firewall/  leases become packet rules
+//! hooks.rs   the owner's scripts, one at a time, never waited for; fork.rs: how they are started
 //! taken.rs   rules and modules taken out, and the way back; unload.rs: the modules
 //! root.rs    the only place where a system path is made
 //! ```
@@ -20,6 +21,8 @@ pub mod answer;
 pub mod control;
 pub mod emergency;
 pub mod firewall;
+mod fork;
+pub mod hooks;
 pub mod job;
 pub mod kernel;
 pub mod report;

@@ -63,6 +63,10 @@ pub const NOWHERE: Names = &["dev/null"];
 pub const RECENT: &str = "proc/net/xt_recent/";
 /// The tables that iptables-legacy has loaded.
 pub const IPTABLES_NAMES: Names = &["proc/net/ip_tables_names"];
+/// The owner's scripts, and OpenWrt's program that runs such.
+pub const HOOKS: &str = "etc/hotplug.d/ctwarden";
+pub const HOTPLUG_CALL: &str = "sbin/hotplug-call";
+pub const SHELL: &str = "/bin/sh";
 /// There where connection tracking is loaded, or built in and has parameters.
 pub const TRACKING: &str = "sys/module/nf_conntrack";
 pub const MODULES: Names = &["proc/modules"];
