@@ -29,5 +29,6 @@ pub mod replay;
 pub mod rung;
 pub mod sizing;
 pub mod stateless;
+pub mod sysctl;
 pub mod units;
 pub mod wire;

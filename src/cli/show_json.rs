@@ -3,6 +3,8 @@
 use super::json::{Json, print};
 use super::size::explain;
 use crate::daemon::emergency::impossible;
+use crate::daemon::root::Root;
+use crate::daemon::sysctl;
 use ctwarden::detect::{Evidence, Table};
 use ctwarden::incident::Incident;
 use ctwarden::lease::Backend;
@@ -154,7 +156,7 @@ pub fn done(d: &Done) {
     });
 }
 
-pub fn plan(p: &Plan) {
+pub fn plan(p: &Plan, root: &Root) {
     print(&mut |j| {
         j.bare("max", &p.max);
         j.bare("buckets", &p.buckets);
@@ -172,6 +174,17 @@ pub fn plan(p: &Plan) {
                     });
                 });
             }
+        });
+        j.array("files", &mut |j| {
+            sysctl::each(root, &mut |set| {
+                j.object("", &mut |j| {
+                    j.text("file", set.file);
+                    j.bare("line", &set.line);
+                    j.text("name", &set.what.key);
+                    j.bare("value", &set.what.value);
+                    j.bare("wins", &set.wins);
+                });
+            });
         });
     });
 }

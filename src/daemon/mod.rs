@@ -12,6 +12,7 @@
 //! kernel/    netlink, log, counters
 //! firewall/  leases become packet rules
 //! hooks.rs   the owner's scripts, one at a time, never waited for; fork.rs: how they are started
+//! sysctl.rs  the files that set the limits at boot
 //! taken.rs   rules and modules taken out, and the way back; unload.rs: the modules
 //! root.rs    the only place where a system path is made
 //! ```
@@ -31,6 +32,7 @@ pub mod root;
 pub mod run;
 pub mod signals;
 pub mod statefile;
+pub mod sysctl;
 pub mod system;
 pub mod taken;
 pub mod unload;

@@ -73,6 +73,11 @@ pub const MODULES: Names = &["proc/modules"];
 /// Where the resolvers stand that the WAN has told of; /etc/resolv.conf names the router itself on OpenWrt.
 pub const RESOLVERS: Names = &["tmp/resolv.conf.d/resolv.conf.auto", "tmp/resolv.conf.auto", "etc/resolv.conf"];
 pub const FIREWALL_SCRIPT: &str = "etc/init.d/firewall";
+pub const PROC_SYS: &str = "proc/sys/";
+/// Of two fragments of one name the one in the folder that comes first counts.
+pub const SYSCTL_FOLDERS: [&str; 3] = ["etc/sysctl.d/", "run/sysctl.d/", "usr/lib/sysctl.d/"];
+/// Comes after all fragments.
+pub const SYSCTL_CONF: &str = "etc/sysctl.conf";
 pub const SYSCTL_FRAGMENT: &str = "etc/sysctl.d/60-ctwarden.conf";
 
 /// The folder that stands for `/`.

@@ -121,7 +121,7 @@ fn put(path: &str, mode: u32, pieces: &[&[u8]]) -> Result<(), Errno> {
     Ok(())
 }
 
-fn make_folders(path: &str) -> Result<(), Errno> {
+pub fn make_folders(path: &str) -> Result<(), Errno> {
     let ends = path.char_indices().skip(1).filter(|(_, c)| *c == '/').map(|(i, _)| i).chain([path.len()]);
     for end in ends {
         match mkdir(path.get(..end).unwrap_or(path), Mode::from_bits_truncate(0o755)) {

@@ -43,7 +43,7 @@ pub fn unload(root: &Root, dir: &str, dry: bool, say: Say<'_>) -> Result<(), Not
             for (name, times) in held {
                 match times {
                     0 => say(format_args!("not unloaded: {} cannot be unloaded", text(name))),
-                    n => say(format_args!("not unloaded: {} is held {n} times, by rules or sockets", text(name))),
+                    n => say(format_args!("not unloaded: {} is in use, count {n} (rules, sockets)", text(name))),
                 }
             }
             return Err(NotTaken::Refused);

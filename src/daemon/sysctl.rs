@@ -1,0 +1,113 @@
+//! The files that set the table's limits at boot, in the order in which they are applied.
+
+use super::root::{MAX, PIECE, PROC_SYS, Root, SYSCTL_CONF, SYSCTL_FOLDERS, SYSCTL_FRAGMENT, SystemPath};
+use ctwarden::journal::Setting;
+use ctwarden::observe::lines::LineSplitter;
+use ctwarden::sysctl::{Line, read};
+use ctwarden::units::Entries;
+use nix::dir::Dir;
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::{Mode, stat};
+use nix::unistd::{self, AccessFlags, access};
+
+/// A line that sets a limit.
+pub struct Set<'a> {
+    pub file: &'a SystemPath,
+    pub line: u32,
+    pub what: Line,
+    /// There is such a sysctl here.
+    pub counts: bool,
+    /// It is the last one that counts.
+    pub wins: bool,
+}
+
+/// Every line that sets a limit, in the order in which they are applied.
+pub fn each(root: &Root, tell: &mut dyn FnMut(&Set<'_>)) {
+    let mut last = [0; Setting::ALL.len()];
+    for telling in [false, true] {
+        let mut n = 0;
+        read_all(root, &mut |file, line, what| {
+            n += 1;
+            let Some(last) = last.get_mut(what.setting as usize) else { return };
+            let counts = counts(root, what.key);
+            if telling {
+                tell(&Set { file, line, what, counts, wins: *last == n });
+            } else if counts {
+                *last = n;
+            }
+        });
+    }
+}
+
+/// The max that the owner's files set at boot; what `size --save` wrote is not counted.
+pub fn owners_max(root: &Root) -> Option<Entries> {
+    let ours = root.path(&[SYSCTL_FRAGMENT]);
+    let mut max = None;
+    read_all(root, &mut |file, _, what| {
+        if what.setting == Setting::Max && *file != ours && counts(root, what.key) {
+            max = Some(what.value);
+        }
+    });
+    max
+}
+
+/// A name that this kernel does not have sets nothing. Before the module is loaded none is there: then the present ones count.
+fn counts(root: &Root, key: &str) -> bool {
+    let there = |path: &str| access(root.path(&[path]).as_str(), AccessFlags::F_OK).is_ok();
+    let mut path = SystemPath::new();
+    let _ = path.push_str(PROC_SYS);
+    let _ = path.push_str(key);
+    there(&path) || key.contains("/nf_") && !MAX.iter().any(|max| there(max))
+}
+
+fn read_all(root: &Root, tell: &mut dyn FnMut(&SystemPath, u32, Line)) {
+    let conf = root.path(&[SYSCTL_CONF]);
+    let conf_is = stat(conf.as_str()).ok().map(|s| (s.st_dev, s.st_ino));
+    let mut name = SystemPath::new();
+    while let Some((next, folder)) = next_fragment(root, &name) {
+        name = next;
+        let path = root.path(&[folder, &name]);
+        // Debian has a link to sysctl.conf among the fragments.
+        if stat(path.as_str()).ok().map(|s| (s.st_dev, s.st_ino)) != conf_is {
+            read_file(&path, tell);
+        }
+    }
+    read_file(&conf, tell);
+}
+
+/// The fragment that comes after one of that name, and its folder: a name hides the same in the folders behind.
+fn next_fragment(root: &Root, after: &str) -> Option<(SystemPath, &'static str)> {
+    let mut next: Option<(SystemPath, &str)> = None;
+    for folder in SYSCTL_FOLDERS {
+        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+        let Ok(mut dir) = Dir::open(root.path(&[folder]).as_str(), flags, Mode::empty()) else { continue };
+        for entry in dir.iter().flatten() {
+            let Ok(name) = entry.file_name().to_str() else { continue };
+            let sooner = next.as_ref().is_none_or(|(first, _)| name < first.as_str());
+            if name.ends_with(".conf") && name > after && sooner {
+                next = SystemPath::try_from(name).ok().map(|name| (name, folder));
+            }
+        }
+    }
+    next
+}
+
+fn read_file(path: &SystemPath, tell: &mut dyn FnMut(&SystemPath, u32, Line)) {
+    let Ok(file) = open(path.as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK, Mode::empty()) else {
+        return;
+    };
+    let mut splitter = LineSplitter::<PIECE>::new();
+    let mut n = 0;
+    while let Ok(bytes) = unistd::read(&file, splitter.room()) {
+        splitter.filled(bytes);
+        while let Some(line) = if bytes > 0 { splitter.next_line() } else { splitter.last_line() } {
+            n += 1;
+            if let Some(what) = read(line.bytes) {
+                tell(path, n, what);
+            }
+        }
+        if bytes == 0 {
+            break;
+        }
+    }
+}
