@@ -31,6 +31,7 @@ pub enum Kept<'a> {
 }
 
 /// The modules to unload, one after the other: users first.
+#[allow(clippy::result_large_err)] // no heap here, and either is as large
 pub fn plan(text: &[u8]) -> Result<Vec<&[u8], MODULES>, Kept<'_>> {
     let mut order = Vec::new();
     let mut held = Vec::new();

@@ -7,20 +7,20 @@ use crate::journal::Setting;
 use crate::observe::text::{decimal32, fields};
 use crate::units::Entries;
 
-/// The names that the limits have had, by the files below /proc/sys: where a name is not there, its line has no effect.
+/// The names that the limits have had, as files: where one is not there, a line that names it has no effect.
 const KEYS: [(&str, Setting); 6] = [
-    ("net/netfilter/nf_conntrack_max", Setting::Max),
-    ("net/nf_conntrack_max", Setting::Max),
-    ("net/ipv4/netfilter/ip_conntrack_max", Setting::Max),
-    ("net/ipv4/ip_conntrack_max", Setting::Max),
-    ("net/netfilter/nf_conntrack_buckets", Setting::Buckets),
-    ("net/ipv4/netfilter/ip_conntrack_buckets", Setting::Buckets),
+    ("proc/sys/net/netfilter/nf_conntrack_max", Setting::Max),
+    ("proc/sys/net/nf_conntrack_max", Setting::Max),
+    ("proc/sys/net/ipv4/netfilter/ip_conntrack_max", Setting::Max),
+    ("proc/sys/net/ipv4/ip_conntrack_max", Setting::Max),
+    ("proc/sys/net/netfilter/nf_conntrack_buckets", Setting::Buckets),
+    ("proc/sys/net/ipv4/netfilter/ip_conntrack_buckets", Setting::Buckets),
 ];
 
 /// What a line sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// The file below /proc/sys.
+    /// Its file.
     pub key: &'static str,
     /// What it is.
     pub setting: Setting,
@@ -41,7 +41,8 @@ pub fn read(line: &[u8]) -> Option<Line> {
     // An error with it is no error.
     let name = name.strip_prefix(b"-").unwrap_or(name).trim_ascii_start();
     let same = |key: &str| {
-        // Either is written, and what comes first in a name is what parts it.
+        // Either is written.
+        let key = key.get("proc/sys/".len()..).unwrap_or_default();
         name.len() == key.len() && name.iter().zip(key.as_bytes()).all(|(n, k)| n == k || (*n, *k) == (b'.', b'/'))
     };
     let (key, setting) = KEYS.into_iter().find(|(key, _)| same(key))?;

@@ -6,10 +6,10 @@
 //! ```
 //!
 //! Nothing here waits, and nothing uses the heap, but for a look into the folder when it has changed (the C library's
-//! opendir). Without /sbin/hotplug-call the shell runs each executable file in the order of their names.
+//! opendir). The shell calls /sbin/hotplug-call, or where there is none each executable file in the order of their names.
 
-use super::fork;
-use super::root::{HOOKS, HOTPLUG_CALL, NOWHERE, Root, SHELL, SystemPath};
+use super::root::{HOOKS, HOTPLUG_CALL, Root, SHELL, SystemPath};
+use super::spawn;
 use ctwarden::detect::Table;
 use ctwarden::event::Event;
 use ctwarden::hook::{Caller, Hook};
@@ -20,7 +20,7 @@ use nix::fcntl::OFlag;
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::stat::{Mode, stat};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
-use nix::unistd::{AccessFlags, Pid, access};
+use nix::unistd::Pid;
 use std::ffi::CStr;
 use std::fmt::Write as _;
 use std::sync::Mutex;
@@ -31,8 +31,10 @@ const WAITING: usize = 8;
 const PATIENCE: Millis = Millis(10_000);
 /// One that was killed is looked after again so much later, unless it tells of its end.
 const AGAIN: Millis = Millis(1_000);
-/// The shell's loop, where there is no hotplug-call.
-const EACH: &CStr = c"for f in \"$0\"/*; do [ -f \"$f\" ] && [ -x \"$f\" ] && \"$f\"; done";
+/// What the shell does: the folder is $0, hotplug-call $1.
+const CALL: &CStr = c"exec </dev/null >/dev/null 2>&1
+[ -x \"$1\" ] && exec \"$1\" ctwarden
+for f in \"$0\"/*; do [ -f \"$f\" ] && [ -x \"$f\" ] && \"$f\"; done";
 /// The longest variable is a culprit's: an IPv6 address with port and protocol.
 const VARIABLE: usize = 80;
 
@@ -161,6 +163,7 @@ impl Hooks {
     fn has_scripts(&mut self, root: &Root) -> bool {
         let path = root.path(&[HOOKS]);
         let Ok(found) = stat(path.as_str()) else { return false };
+        #[allow(clippy::unnecessary_cast)] // narrower on 32 bits
         let changed = (found.st_mtime as i64, found.st_mtime_nsec as i64);
         if changed != self.looked {
             self.looked = changed;
@@ -179,27 +182,20 @@ fn ended(text: &mut SystemPath) -> Result<&CStr, Errno> {
 }
 
 fn start(root: &Root, hook: &Hook) -> Result<Pid, Errno> {
-    let nowhere = root
-        .open(NOWHERE, OFlag::O_RDWR)
-        .or_else(|_| nix::fcntl::open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()))?;
-    let mut variables = heapless::Vec::<heapless::String<VARIABLE>, { fork::WORDS - 1 }>::new();
+    let mut variables = heapless::Vec::<heapless::String<VARIABLE>, { spawn::WORDS - 1 }>::new();
     hook.tell(&mut |name, value| {
         let mut variable = heapless::String::new();
         let _ = write!(variable, "{name}={value}\0");
         let _ = variables.push(variable);
     });
-    let mut environment = heapless::Vec::<&CStr, { fork::WORDS }>::new();
+    let mut environment = heapless::Vec::<&CStr, { spawn::WORDS }>::new();
     let _ = environment.push(c"PATH=/usr/sbin:/usr/bin:/sbin:/bin");
     for variable in &variables {
         // One that is too long has no end, and is left out.
         let _ = CStr::from_bytes_with_nul(variable.as_bytes()).map(|variable| environment.push(variable));
     }
     let (mut call, mut folder) = (root.path(&[HOTPLUG_CALL]), root.path(&[HOOKS]));
-    if access(call.as_str(), AccessFlags::X_OK).is_ok() {
-        return fork::start(&[ended(&mut call)?, c"ctwarden"], &environment, &nowhere);
-    }
-    let mut shell = SystemPath::try_from(SHELL).map_err(|_| Errno::ENAMETOOLONG)?;
-    fork::start(&[ended(&mut shell)?, c"-c", EACH, ended(&mut folder)?], &environment, &nowhere)
+    spawn::start(&[SHELL, c"-c", CALL, ended(&mut folder)?, ended(&mut call)?], &environment)
 }
 
 #[cfg(test)]

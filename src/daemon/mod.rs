@@ -11,7 +11,7 @@
 //! control.rs the socket that the CLI speaks to
 //! kernel/    netlink, log, counters
 //! firewall/  leases become packet rules
-//! hooks.rs   the owner's scripts, one at a time, never waited for; fork.rs: how they are started
+//! hooks.rs   the owner's scripts, one at a time, never waited for; spawn.rs: how they are started
 //! sysctl.rs  the files that set the limits at boot
 //! taken.rs   rules and modules taken out, and the way back; unload.rs: the modules
 //! root.rs    the only place where a system path is made
@@ -22,7 +22,7 @@ pub mod answer;
 pub mod control;
 pub mod emergency;
 pub mod firewall;
-mod fork;
+
 pub mod hooks;
 pub mod job;
 pub mod kernel;
@@ -31,6 +31,7 @@ pub mod resize;
 pub mod root;
 pub mod run;
 pub mod signals;
+mod spawn;
 pub mod statefile;
 pub mod sysctl;
 pub mod system;

@@ -66,14 +66,14 @@ pub const IPTABLES_NAMES: Names = &["proc/net/ip_tables_names"];
 /// The owner's scripts, and OpenWrt's program that runs such.
 pub const HOOKS: &str = "etc/hotplug.d/ctwarden";
 pub const HOTPLUG_CALL: &str = "sbin/hotplug-call";
-pub const SHELL: &str = "/bin/sh";
+/// Of the real system, whatever the root is.
+pub const SHELL: &std::ffi::CStr = c"/bin/sh";
 /// There where connection tracking is loaded, or built in and has parameters.
 pub const TRACKING: &str = "sys/module/nf_conntrack";
 pub const MODULES: Names = &["proc/modules"];
 /// Where the resolvers stand that the WAN has told of; /etc/resolv.conf names the router itself on OpenWrt.
 pub const RESOLVERS: Names = &["tmp/resolv.conf.d/resolv.conf.auto", "tmp/resolv.conf.auto", "etc/resolv.conf"];
 pub const FIREWALL_SCRIPT: &str = "etc/init.d/firewall";
-pub const PROC_SYS: &str = "proc/sys/";
 /// Of two fragments of one name the one in the folder that comes first counts.
 pub const SYSCTL_FOLDERS: [&str; 3] = ["etc/sysctl.d/", "run/sysctl.d/", "usr/lib/sysctl.d/"];
 /// Comes after all fragments.

@@ -22,12 +22,14 @@ impl Signals {
         let flag = || Arc::new(AtomicBool::new(false));
         let s = Self { pipe, stop: flag(), reload: flag(), status: flag() };
         // The flag is set first, so that whoever is woken finds it.
-        for (signal, flag) in [(SIGTERM, &s.stop), (SIGINT, &s.stop), (SIGHUP, &s.reload), (SIGUSR1, &s.status)] {
-            signal_hook::flag::register(signal, flag.clone())?;
+        let flags = [(SIGTERM, &s.stop), (SIGINT, &s.stop), (SIGHUP, &s.reload), (SIGUSR1, &s.status)];
+        // A script has ended: it only wakes, for the next one's turn.
+        for (signal, flag) in flags.map(|(signal, flag)| (signal, Some(flag))).into_iter().chain([(SIGCHLD, None)]) {
+            if let Some(flag) = flag {
+                signal_hook::flag::register(signal, flag.clone())?;
+            }
             signal_hook::low_level::pipe::register(signal, end.try_clone()?)?;
         }
-        // A script has ended: the next one's turn.
-        signal_hook::low_level::pipe::register(SIGCHLD, end)?;
         Ok(s)
     }
 

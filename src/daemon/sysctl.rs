@@ -1,13 +1,13 @@
 //! The files that set the table's limits at boot, in the order in which they are applied.
 
-use super::root::{MAX, PIECE, PROC_SYS, Root, SYSCTL_CONF, SYSCTL_FOLDERS, SYSCTL_FRAGMENT, SystemPath};
+use super::root::{MAX, PIECE, Root, SYSCTL_CONF, SYSCTL_FOLDERS, SYSCTL_FRAGMENT, SystemPath};
 use ctwarden::journal::Setting;
 use ctwarden::observe::lines::LineSplitter;
 use ctwarden::sysctl::{Line, read};
 use ctwarden::units::Entries;
 use nix::dir::Dir;
 use nix::fcntl::{OFlag, open};
-use nix::sys::stat::{Mode, stat};
+use nix::sys::stat::Mode;
 use nix::unistd::{self, AccessFlags, access};
 
 /// A line that sets a limit.
@@ -51,28 +51,26 @@ pub fn owners_max(root: &Root) -> Option<Entries> {
     max
 }
 
-/// A name that this kernel does not have sets nothing. Before the module is loaded none is there: then the present ones count.
+/// A name that this kernel does not have sets nothing. Before the module is loaded none is there: then all may be.
 fn counts(root: &Root, key: &str) -> bool {
     let there = |path: &str| access(root.path(&[path]).as_str(), AccessFlags::F_OK).is_ok();
-    let mut path = SystemPath::new();
-    let _ = path.push_str(PROC_SYS);
-    let _ = path.push_str(key);
-    there(&path) || key.contains("/nf_") && !MAX.iter().any(|max| there(max))
+    there(key) || !MAX.iter().any(|max| there(max))
 }
 
 fn read_all(root: &Root, tell: &mut dyn FnMut(&SystemPath, u32, Line)) {
-    let conf = root.path(&[SYSCTL_CONF]);
-    let conf_is = stat(conf.as_str()).ok().map(|s| (s.st_dev, s.st_ino));
     let mut name = SystemPath::new();
-    while let Some((next, folder)) = next_fragment(root, &name) {
-        name = next;
-        let path = root.path(&[folder, &name]);
+    loop {
+        let next = next_fragment(root, &name);
+        let path = next.as_ref().map_or(root.path(&[SYSCTL_CONF]), |(name, folder)| root.path(&[folder, name]));
         // Debian has a link to sysctl.conf among the fragments.
-        if stat(path.as_str()).ok().map(|s| (s.st_dev, s.st_ino)) != conf_is {
+        if next.as_ref().is_none_or(|(name, _)| name.as_str() != "99-sysctl.conf") {
             read_file(&path, tell);
         }
+        match next {
+            Some((next, _)) => name = next,
+            None => return,
+        }
     }
-    read_file(&conf, tell);
 }
 
 /// The fragment that comes after one of that name, and its folder: a name hides the same in the folders behind.

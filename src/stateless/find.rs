@@ -1,6 +1,6 @@
 //! What in a rule needs connection tracking, and where it stands.
 
-use super::{offset, words};
+use super::{fields, offset, words};
 
 /// States as bits; anything else is [`OTHER`].
 pub const ESTABLISHED: u8 = 1;
@@ -9,14 +9,35 @@ pub const RELATED: u8 = 2;
 /// See [`ESTABLISHED`].
 pub const NEW: u8 = 4;
 /// Invalid, untracked, by NAT.
-pub const OTHER: u8 = 8;
+const OTHER: u8 = 8;
 
-/// What a rule's verdict is.
+/// What a word means.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Class {
-    /// None: it marks, counts, logs.
+pub enum Word {
+    /// Nothing here; of a rule: it marks, counts, logs.
     #[default]
     Nothing,
+    /// The contrary of what follows.
+    Not,
+    /// A match of iptables, whose name follows.
+    Match,
+    /// A look at the state.
+    State,
+    /// A verdict of iptables follows.
+    Jump,
+    /// The same, for good.
+    Goto,
+    Open,
+    Close,
+    Comment,
+    Ct,
+    /// It needs tracking.
+    Tracks,
+    /// It needs tracking to limit something, which is no way in or out.
+    Limits,
+    Nat,
+    /// It gives packets another source.
+    SourceNat,
     /// Accepts.
     Accept,
     /// Goes elsewhere than to the next rule of a chain that was jumped to.
@@ -25,54 +46,110 @@ pub enum Class {
     Decides,
 }
 
-/// A rule, taken apart: `pre` (the look at the state) `mid` verdict `post`.
+/// Words that mean the same. A table is a third of the code that a match is on MIPS.
+type Meaning = (&'static str, Word);
+
+const IPTABLES: [Meaning; 5] =
+    [("!", Word::Not), ("-m", Word::Match), ("--state --ctstate", Word::State), ("-j", Word::Jump), ("-g", Word::Goto)];
+const MATCHES: [Meaning; 3] = [
+    ("state conntrack", Word::State),
+    ("connlimit connbytes", Word::Limits),
+    ("connmark connlabel helper cluster", Word::Tracks),
+];
+const TARGETS: [Meaning; 7] = [
+    ("ACCEPT", Word::Accept),
+    ("RETURN", Word::Leaves),
+    ("LOG NFLOG MARK DSCP TOS TCPMSS CLASSIFY TTL HL SET NOTRACK TRACE", Word::Nothing),
+    ("MASQUERADE SNAT NETMAP", Word::SourceNat),
+    ("DNAT REDIRECT", Word::Nat),
+    ("CONNMARK CONNSECMARK FLOWOFFLOAD SYNPROXY", Word::Tracks),
+    ("CT", Word::Ct),
+];
+const NFT: [Meaning; 11] = [
+    ("{", Word::Open),
+    ("}", Word::Close),
+    ("! !=", Word::Not),
+    ("comment", Word::Comment),
+    ("ct", Word::Ct),
+    ("flow synproxy", Word::Tracks),
+    ("masquerade snat", Word::SourceNat),
+    ("dnat redirect", Word::Nat),
+    ("accept", Word::Accept),
+    ("goto return continue vmap", Word::Leaves),
+    ("drop reject jump queue", Word::Decides),
+];
+const CT: [Meaning; 2] = [("state", Word::State), ("count bytes packets avgpkt", Word::Limits)];
+const STATES: [(&[u8], u8); 3] = [(b"established", ESTABLISHED), (b"related", RELATED), (b"new", NEW)];
+
+fn meaning(table: &[Meaning], word: &[u8]) -> Option<Word> {
+    table.iter().find(|(same, _)| fields(same.as_bytes()).any(|w| w == word)).map(|(_, meaning)| *meaning)
+}
+
+/// A rule, taken apart.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Found<'a> {
-    pub pre: &'a [u8],
-    pub mid: &'a [u8],
-    pub verdict: &'a [u8],
-    pub post: &'a [u8],
-    /// The states it looks for.
+pub struct Found {
+    /// From where to where it looks at the state.
+    state: [usize; 2],
+    /// Where its verdict stands.
+    verdict: [usize; 2],
+    /// `state : verdict` of each, where each has its own: where that stands.
+    map: Option<[usize; 2]>,
+    /// The states that it looks for.
     pub states: Option<u8>,
-    /// `state : verdict` of each of them, where each has its own.
-    pub map: Option<&'a [u8]>,
-    pub class: Class,
+    /// What its verdict is.
+    pub class: Word,
     /// It needs tracking for something else than the state.
     pub tracks: bool,
-    /// That is a limit, which is no way in or out.
+    /// See [`Word::Limits`].
     pub limits: bool,
-    /// It gives packets another source.
+    /// See [`Word::SourceNat`].
     pub source_nat: bool,
 }
 
-impl<'a> Found<'a> {
-    /// Cuts the rule: the state from where to where, where the verdict begins and ends.
-    fn cut(&mut self, rule: &'a [u8], state: [usize; 2], verdict: [usize; 2]) {
-        let part = |from: usize, to: usize| rule.get(from..to).unwrap_or_default().trim_ascii();
-        let [from, to] = state;
-        let [begin, end] = verdict;
-        self.pre = part(0, from);
-        self.mid = part(to, begin);
-        self.verdict = part(begin, end);
-        self.post = part(end, rule.len());
+impl Found {
+    /// What stands before and behind the look at the state, the verdict, what stands behind that.
+    pub fn pieces<'a>(&self, rule: &'a [u8]) -> [&'a [u8]; 4] {
+        let ([from, to], [begin, end]) = (self.state, self.verdict);
+        [[0, from], [to, begin], self.verdict, [end, rule.len()]].map(|place| part(rule, place))
+    }
+
+    pub const fn has_map(&self) -> bool {
+        self.map.is_some()
     }
 
     /// The verdicts for what may be a reply, for an error that may belong to a flow, and for what may be new.
-    pub fn verdicts(&self) -> [&'a [u8]; 3] {
-        let mut verdicts: [&[u8]; 3] = [b""; 3];
-        let entries = self.map.unwrap_or_default().split(|b| *b == b',');
-        for (bit, verdict) in [ESTABLISHED, RELATED, NEW].into_iter().zip(&mut verdicts) {
-            if self.map.is_none() && self.states.is_some_and(|s| s & bit != 0) {
-                *verdict = self.verdict;
-            }
-            for entry in entries.clone() {
-                let mut parts = entry.splitn(2, |b| *b == b':');
-                if parts.next().map(states) == Some(bit) {
-                    *verdict = parts.next().unwrap_or_default().trim_ascii();
+    pub fn verdicts<'a>(&self, rule: &'a [u8]) -> [&'a [u8]; 3] {
+        [ESTABLISHED, RELATED, NEW].map(|bit| {
+            let Some(map) = self.map else {
+                return if self.states.unwrap_or(0) & bit != 0 { part(rule, self.verdict) } else { b"" };
+            };
+            let mut verdict: &[u8] = b"";
+            entries(part(rule, map), &mut |states, of_these| {
+                if states == bit {
+                    verdict = of_these;
                 }
-            }
-        }
-        verdicts
+            });
+            verdict
+        })
+    }
+
+    fn need(&mut self, what: Option<Word>) {
+        self.limits |= what == Some(Word::Limits);
+        self.source_nat |= what == Some(Word::SourceNat);
+        self.tracks |= matches!(what, Some(Word::Limits | Word::SourceNat | Word::Nat | Word::Tracks));
+    }
+}
+
+fn part(rule: &[u8], [from, to]: [usize; 2]) -> &[u8] {
+    rule.get(from..to).unwrap_or_default().trim_ascii()
+}
+
+/// Each `state : verdict` of a map.
+fn entries<'a>(map: &'a [u8], tell: &mut dyn FnMut(u8, &'a [u8])) {
+    for entry in map.split(|b| *b == b',') {
+        let mut parts = entry.splitn(2, |b| *b == b':');
+        let states = states(parts.next().unwrap_or_default());
+        tell(states, parts.next().unwrap_or_default().trim_ascii());
     }
 }
 
@@ -80,8 +157,7 @@ impl<'a> Found<'a> {
 fn states(list: &[u8]) -> u8 {
     let mut bits = 0;
     for name in list.split(|b| b", {}".contains(b)).filter(|name| !name.is_empty()) {
-        let known = [(&b"established"[..], ESTABLISHED), (b"related", RELATED), (b"new", NEW)];
-        bits |= known.into_iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map_or(OTHER, |(_, bit)| bit);
+        bits |= STATES.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map_or(OTHER, |(_, bit)| *bit);
     }
     bits
 }
@@ -96,152 +172,109 @@ fn end(rule: &[u8], word: &[u8]) -> usize {
 }
 
 /// A rule of `iptables-save`.
-pub fn iptables(rule: &[u8]) -> Found<'_> {
-    let mut found = Found::default();
+pub fn iptables(rule: &[u8]) -> Found {
+    let mut found = Found { verdict: [rule.len(); 2], ..Found::default() };
     let mut words = words(rule);
-    let (mut state, mut verdict) = ([0; 2], [rule.len(); 2]);
-    let (mut module, mut module_at): (&[u8], usize) = (b"", 0);
-    let mut inverted = false;
+    let (mut module, mut module_at, mut inverted) = (None, 0, false);
     while let Some(word) = words.next() {
-        let about_state = matches!(module, b"state" | b"conntrack");
-        match word {
-            b"!" => {
-                inverted = true;
-                continue;
-            }
-            b"-m" => {
-                module = words.next().unwrap_or_default();
+        let about_state = module == Some(Word::State);
+        let what = meaning(&IPTABLES, word);
+        match what {
+            Some(Word::Match) => {
+                module = words.next().and_then(|name| meaning(&MATCHES, name));
                 module_at = offset(rule, word);
-                found.limits |= matches!(module, b"connlimit" | b"connbytes");
-                found.tracks |= found.limits || matches!(module, b"connmark" | b"connlabel" | b"helper" | b"cluster");
+                found.need(module);
             }
-            b"--state" | b"--ctstate" if about_state => {
+            Some(Word::State) if about_state => {
                 let list = words.next().unwrap_or_default();
                 found.states = Some(invert(states(list), inverted));
-                state = [module_at, end(rule, list)];
+                found.state = [module_at, end(rule, list)];
             }
-            b"-j" | b"-g" => {
-                verdict = [offset(rule, word), rule.len()];
-                let target = words.next().unwrap_or_default();
-                found.class = if word == b"-g" { Class::Leaves } else { class(target) };
-                found.source_nat = matches!(target, b"MASQUERADE" | b"SNAT" | b"NETMAP");
-                let needs = [&b"DNAT"[..], b"REDIRECT", b"CONNMARK", b"CONNSECMARK", b"FLOWOFFLOAD", b"SYNPROXY"];
-                let ct = target == b"CT" && words.next() != Some(b"--notrack");
-                if ct || found.source_nat || needs.contains(&target) {
-                    found.tracks = true;
-                    found.class = Class::Nothing;
+            Some(Word::Jump | Word::Goto) => {
+                found.verdict = [offset(rule, word), rule.len()];
+                let mut target = words.next().and_then(|name| meaning(&TARGETS, name));
+                if target == Some(Word::Ct) {
+                    target = Some(if words.next() == Some(b"--notrack") { Word::Nothing } else { Word::Tracks });
                 }
+                found.need(target);
+                found.class = match target {
+                    _ if what == Some(Word::Goto) => Word::Leaves,
+                    Some(class @ (Word::Accept | Word::Leaves)) => class,
+                    None => Word::Decides,
+                    _ => Word::Nothing,
+                };
                 break;
             }
             // --ctstatus, --ctorigdst and the like.
-            _ if about_state && word.starts_with(b"--ct") => found.tracks = true,
+            None if about_state && word.starts_with(b"--ct") => found.tracks = true,
             _ => {}
         }
-        inverted = false;
+        inverted = what == Some(Word::Not);
     }
-    found.cut(rule, state, verdict);
     found
-}
-
-fn class(target: &[u8]) -> Class {
-    match target {
-        b"ACCEPT" => Class::Accept,
-        b"RETURN" => Class::Leaves,
-        b"LOG" | b"NFLOG" | b"MARK" | b"DSCP" | b"TOS" | b"TCPMSS" | b"CLASSIFY" | b"TTL" | b"HL" | b"SET" | b"CT"
-        | b"NOTRACK" | b"TRACE" => Class::Nothing,
-        _ => Class::Decides,
-    }
 }
 
 /// A rule of `nft list ruleset`.
-pub fn nft(rule: &[u8]) -> Found<'_> {
-    let mut found = Found::default();
+pub fn nft(rule: &[u8]) -> Found {
+    let mut found = Found { verdict: [rule.len(); 2], ..Found::default() };
     let mut words = words(rule);
-    let (mut state, mut verdict) = ([0; 2], [rule.len(); 2]);
     let mut braces = 0u8;
-    let mut last: &[u8] = b"";
+    // `ct status dnat`, `icmp type redirect` are no NAT.
+    let mut no_nat = false;
     while let Some(word) = words.next() {
-        match word {
-            b"{" => braces = braces.saturating_add(1),
-            b"}" => braces = braces.saturating_sub(1),
+        let what = meaning(&NFT, word);
+        match what {
+            Some(Word::Open) => braces = braces.saturating_add(1),
+            Some(Word::Close) => braces = braces.saturating_sub(1),
             _ if braces > 0 => {}
-            b"comment" => {
+            Some(Word::Comment) => {
                 let at = offset(rule, word);
-                verdict = [verdict[0].min(at), at];
+                found.verdict = [found.verdict[0].min(at), at];
                 break;
             }
-            b"ct" => match words.next().unwrap_or_default() {
-                b"state" => {
-                    let inverted = |w: &[u8]| matches!(w, b"!" | b"!=");
-                    let mut list = words.next().unwrap_or_default();
-                    let not = inverted(list);
-                    let map = list == b"vmap";
-                    if not || map {
-                        list = words.next().unwrap_or_default();
-                    }
-                    let from = offset(rule, list);
-                    let mut to = end(rule, list);
-                    if list == b"{" {
-                        to = words.by_ref().find(|w| *w == b"}").map_or(rule.len(), |w| end(rule, w));
-                    }
-                    let list = rule.get(from..to).unwrap_or_default();
-                    // A list that is kept elsewhere, or goes with something else.
-                    found.tracks |= matches!(list.first(), Some(b'@' | b'.'));
-                    state = [offset(rule, word), to];
-                    if map {
-                        let map = list.trim_ascii().get(1..list.len().saturating_sub(1)).unwrap_or_default();
-                        found.map = Some(map);
-                        verdict = [to; 2];
-                        (found.states, found.class) = mapped(map);
-                    } else {
-                        found.states = Some(invert(states(list), not));
-                    }
-                    last = list;
+            Some(Word::Ct) => {
+                let kind = words.next().and_then(|kind| meaning(&CT, kind));
+                let mut list = words.next().unwrap_or_default();
+                if kind != Some(Word::State) {
+                    found.need(kind.or(Some(Word::Tracks)));
+                    no_nat = true;
                     continue;
                 }
-                what => {
-                    found.tracks = true;
-                    found.limits |= matches!(what, b"count" | b"bytes" | b"packets" | b"avgpkt");
-                    last = b"ct";
-                    let _ = words.next();
-                    continue;
+                let before = meaning(&NFT, list);
+                if matches!(before, Some(Word::Not | Word::Leaves)) {
+                    list = words.next().unwrap_or_default();
                 }
-            },
-            b"flow" | b"synproxy" => found.tracks = true,
-            // `ct status dnat`, `icmp type redirect`.
-            b"masquerade" | b"snat" | b"dnat" | b"redirect" if !matches!(last, b"ct" | b"type" | b"!=") => {
-                found.tracks = true;
-                found.source_nat |= matches!(word, b"masquerade" | b"snat");
+                let mut list = [offset(rule, list), end(rule, list)];
+                if part(rule, list) == b"{" {
+                    list[1] = words.by_ref().find(|w| *w == b"}").map_or(rule.len(), |w| end(rule, w));
+                }
+                let text = part(rule, list);
+                // A list that is kept elsewhere, or goes with something else.
+                found.tracks |= matches!(text.first(), Some(b'@' | b'.'));
+                found.state = [offset(rule, word), list[1]];
+                if before == Some(Word::Leaves) {
+                    let inside = [list[0] + 1, list[1].saturating_sub(1)];
+                    (found.map, found.verdict, found.class) = (Some(inside), [list[1]; 2], Word::Decides);
+                    let mut all = 0;
+                    entries(part(rule, inside), &mut |states, verdict| {
+                        all |= states;
+                        if fields(verdict).next().and_then(|v| meaning(&NFT, v)) == Some(Word::Leaves) {
+                            found.class = Word::Leaves;
+                        }
+                    });
+                    found.states = Some(all);
+                } else {
+                    found.states = Some(invert(states(text), before == Some(Word::Not)));
+                }
             }
-            b"accept" | b"drop" | b"reject" | b"jump" | b"goto" | b"return" | b"queue" | b"vmap" => {
-                verdict = [offset(rule, word), rule.len()];
-                found.class = verdict_class(word);
+            Some(Word::Nat | Word::SourceNat) if no_nat => {}
+            Some(class @ (Word::Accept | Word::Leaves | Word::Decides)) => {
+                found.verdict = [offset(rule, word), rule.len()];
+                found.class = class;
             }
-            _ => {}
+            _ => found.need(what),
         }
-        last = word;
+        no_nat = what == Some(Word::Not) || matches!(word, b"type" | b"&");
     }
-    found.cut(rule, state, verdict);
     found
-}
-
-fn verdict_class(word: &[u8]) -> Class {
-    match word {
-        b"accept" => Class::Accept,
-        b"goto" | b"return" | b"vmap" | b"continue" => Class::Leaves,
-        _ => Class::Decides,
-    }
-}
-
-/// The states that have a verdict of their own, and what these are like.
-fn mapped(map: &[u8]) -> (Option<u8>, Class) {
-    let (mut bits, mut class) = (0, Class::Decides);
-    for entry in map.split(|b| *b == b',') {
-        let mut words = words(entry);
-        bits |= states(words.next().unwrap_or_default());
-        if words.nth(1).map(verdict_class) == Some(Class::Leaves) {
-            class = Class::Leaves;
-        }
-    }
-    (Some(bits), class)
 }

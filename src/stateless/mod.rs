@@ -32,7 +32,7 @@ pub use script::{Back, apply, back};
 use crate::iptables::saved::words;
 use crate::observe::text::{fields, lines};
 use core::net::IpAddr;
-use find::{Class, Found};
+use find::{Found, Word};
 
 /// Whose text it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,13 +93,13 @@ pub(crate) fn chains(text: &[u8], dialect: Dialect) -> impl Iterator<Item = Chai
             let name = match dialect {
                 Dialect::Nft => {
                     if let Some(named) = line.strip_prefix(b"table ") {
-                        table = before(named, b" {");
+                        table = before(named, b'{');
                     }
-                    line.strip_prefix(b"\tchain ").map(|named| before(named, b" {"))
+                    line.strip_prefix(b"\tchain ").map(|named| before(named, b'{'))
                 }
                 _ => {
                     table = line.strip_prefix(b"*").unwrap_or(table);
-                    line.strip_prefix(b"-A ").map(|rule| before(rule, b" "))
+                    line.strip_prefix(b"-A ").map(|rule| before(rule, b' '))
                 }
             };
             let Some(name) = name else { continue };
@@ -111,7 +111,7 @@ pub(crate) fn chains(text: &[u8], dialect: Dialect) -> impl Iterator<Item = Chai
                 let line = next_line(&mut next);
                 let goes_on = match dialect {
                     Dialect::Nft => !line.starts_with(b"\t}") && !rest.is_empty(),
-                    _ => line.strip_prefix(b"-A ").is_some_and(|rule| before(rule, b" ") == name),
+                    _ => line.strip_prefix(b"-A ").is_some_and(|rule| before(rule, b' ') == name),
                 };
                 if !goes_on {
                     break;
@@ -131,8 +131,8 @@ impl<'a> Chain<'a> {
         lines(self.body).filter_map(move |line| match self.dialect {
             Dialect::Nft => {
                 let line = line.strip_prefix(b"\t\t").filter(|line| !line.starts_with(b"\t"))?;
-                let text = before_last(line, b" # handle ")?;
-                Some(Rule { text, handle: line.get(text.len() + b" # handle ".len()..).unwrap_or_default() })
+                let (text, handle) = line.split_at_checked(line.iter().rposition(|b| *b == b'#')?)?;
+                Some(Rule { text: text.trim_ascii_end(), handle: handle.strip_prefix(b"# handle ")? })
             }
             _ => {
                 let text = line.get(b"-A ".len() + self.name.len() + 1..)?;
@@ -141,7 +141,7 @@ impl<'a> Chain<'a> {
         })
     }
 
-    fn find(self, rule: Rule<'a>) -> Found<'a> {
+    fn find(self, rule: Rule<'a>) -> Found {
         match self.dialect {
             Dialect::Nft => find::nft(rule.text),
             _ => find::iptables(rule.text),
@@ -161,10 +161,9 @@ pub fn judge(text: &[u8], dialect: Dialect, tell: &mut dyn FnMut(Fate, [&[u8]; 3
     }
 }
 
-impl Found<'_> {
+impl Found {
     fn fate(&self, text: &[u8]) -> Fate {
         use find::{ESTABLISHED, NEW, RELATED};
-        let decides = !matches!(self.class, Class::Accept | Class::Nothing);
         if !self.tracks && self.states.is_none() {
             return Fate::Keep;
         }
@@ -172,22 +171,22 @@ impl Found<'_> {
             return Fate::SourceNat;
         }
         let ours = OURS.iter().any(|name| text.windows(name.len()).any(|w| w == *name));
-        if ours || self.limits {
+        if ours || self.limits || self.class == Word::Nothing {
             return Fate::Out;
         }
         if self.tracks {
-            return if decides { Fate::NotUnderstood } else { Fate::Out };
+            return if self.class == Word::Accept { Fate::Out } else { Fate::NotUnderstood };
         }
         let states = self.states.unwrap_or(0);
         let (new, established) = (states & NEW != 0, states & ESTABLISHED != 0);
-        match self.class {
-            Class::Nothing => Fate::Out,
-            _ if self.map.is_none() && new && (established || self.class == Class::Accept) => Fate::Bare,
-            _ if states & (NEW | ESTABLISHED | RELATED) == 0 => Fate::Out,
-            // From a chain of ours it would lead elsewhere.
-            Class::Leaves => Fate::NotUnderstood,
-            _ => Fate::Chain,
+        if !self.has_map() && new && (established || self.class == Word::Accept) {
+            return Fate::Bare;
         }
+        if states & (NEW | ESTABLISHED | RELATED) == 0 {
+            return Fate::Out;
+        }
+        // From a chain of ours it would lead elsewhere.
+        if self.class == Word::Leaves { Fate::NotUnderstood } else { Fate::Chain }
     }
 }
 
@@ -217,34 +216,24 @@ fn offset(text: &[u8], part: &[u8]) -> usize {
     (part.as_ptr() as usize).wrapping_sub(text.as_ptr() as usize)
 }
 
-fn before<'a>(text: &'a [u8], end: &[u8]) -> &'a [u8] {
-    let at = text.windows(end.len()).position(|w| w == end);
-    text.get(..at.unwrap_or(text.len())).unwrap_or_default()
+fn before(text: &[u8], end: u8) -> &[u8] {
+    text.split(|b| *b == end).next().unwrap_or_default().trim_ascii_end()
 }
 
-fn before_last<'a>(text: &'a [u8], end: &[u8]) -> Option<&'a [u8]> {
-    text.get(..text.windows(end.len()).rposition(|w| w == end)?)
-}
-
-/// The same rule, but for what a counter has counted.
-pub(crate) fn same<'a>(a: impl Iterator<Item = &'a [u8]>, b: impl Iterator<Item = &'a [u8]>) -> bool {
-    let counted = |before: &[u8], word: &[u8]| {
-        matches!(before, b"packets" | b"bytes" | b"used") && word.iter().all(u8::is_ascii_digit)
-    };
-    let (mut a, mut b) = (a, b);
-    let mut last: &[u8] = b"";
-    loop {
-        match (a.next(), b.next()) {
-            (None, None) => return true,
-            (Some(a), Some(b)) if a == b || counted(last, a) && counted(last, b) => last = a,
-            _ => return false,
+/// The same rule, in pieces and whole, but for what a counter has counted.
+pub(crate) fn same(pieces: [&[u8]; 4], rule: &[u8]) -> bool {
+    let mut rule = words(rule);
+    let mut counted = false;
+    for piece in pieces {
+        for word in words(piece) {
+            let Some(other) = rule.next() else { return false };
+            if word != other && !(counted && [word, other].iter().all(|n| n.iter().all(u8::is_ascii_digit))) {
+                return false;
+            }
+            counted = matches!(word, b"packets" | b"bytes" | b"used");
         }
     }
-}
-
-/// [`words`] of several pieces, one behind the other.
-pub(crate) fn all_words<'a>(pieces: [&'a [u8]; 4]) -> impl Iterator<Item = &'a [u8]> {
-    pieces.into_iter().flat_map(words)
+    rule.next().is_none()
 }
 
 #[cfg(test)]

@@ -101,8 +101,8 @@ fn an_established_accept_becomes_one_of_what_may_be_a_reply() {
         -A ctwarden_s1 -p icmp -m icmp --icmp-type 11 -j ACCEPT\n\
         -A ctwarden_s1 -p icmp -m icmp --icmp-type 12 -j ACCEPT\n\
         -F FORWARD\n\
-        -A FORWARD -i wan -m comment --comment x -j ctwarden_s1 \n\
-        -A FORWARD -i lan -j ACCEPT \nCOMMIT\n";
+        -A FORWARD -i wan -m comment --comment x -j ctwarden_s1\n\
+        -A FORWARD -i lan -j ACCEPT\nCOMMIT\n";
     assert_eq!(script(text, Dialect::V4), expected);
 }
 
@@ -113,17 +113,17 @@ fn what_may_be_no_reply_counts_as_new() {
     let script = script(text, Dialect::V6);
     assert!(script.contains("! --tcp-flags SYN,ACK SYN -j RETURN\n"), "{script}");
     assert!(script.contains("--icmpv6-type 135 -j RETURN\n") && !script.contains("--icmpv6-type 128"), "{script}");
-    assert!(script.contains("-A ctwarden_s1  -j DROP\n-F INPUT\n-A INPUT -i wan -j ctwarden_s1 \n"), "{script}");
+    assert!(script.contains("-A ctwarden_s1  -j DROP\n-F INPUT\n-A INPUT -i wan -j ctwarden_s1\n"), "{script}");
 }
 
 #[test]
 fn nft_rules_are_edited_by_their_handles() {
     let script = script(NFT, Dialect::Nft);
     for line in [
-        "replace rule inet fw4 input handle 5 jump ctwarden_n1 comment \"!fw4: ct state new\" \n",
-        "delete rule inet fw4 input handle 6 \n",
-        "replace rule inet fw4 input handle 8 tcp dport 22 counter packets 7 bytes 80 accept \n",
-        "delete rule inet fw4 srcnat handle 13 \n",
+        "replace rule inet fw4 input handle 5 jump ctwarden_n1 comment \"!fw4: ct state new\"\n",
+        "delete rule inet fw4 input handle 6\n",
+        "replace rule inet fw4 input handle 8 tcp dport 22 counter packets 7 bytes 80 accept\n",
+        "delete rule inet fw4 srcnat handle 13\n",
         "add rule inet fw4 ctwarden_n1 tcp flags & (syn | ack) != syn accept\n",
     ] {
         assert!(script.contains(line), "{line} in {script}");

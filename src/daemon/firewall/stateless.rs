@@ -54,12 +54,9 @@ impl Way {
     /// Its rules; `None`: no such firewall here.
     fn text(&self, root: &Root, say: Say<'_>) -> Option<Vec<u8>> {
         let path = find(root, self.list)?;
-        // Without the elements of sets, where nft can leave them out: a list of bans may be megabytes.
-        let arguments: [&[&CStr]; 2] = match self.dialect {
-            Dialect::Nft => [&[c"-a", c"-t", c"list", c"ruleset"], &[c"-a", c"list", c"ruleset"]],
-            _ => [&[], &[]],
-        };
-        let listed = arguments.iter().find_map(|a| output(root, &path, a).ok());
+        // Without the elements of sets: a list of bans may be megabytes.
+        let nft: &[&CStr] = &[c"-a", c"-t", c"list", c"ruleset"];
+        let listed = output(root, &path, if self.dialect == Dialect::Nft { nft } else { &[] }).ok();
         if listed.is_none() {
             say(format_args!("{path} does not say its rules: they stay as they are"));
         }
@@ -97,7 +94,7 @@ impl Way {
     /// Takes its rules out and looks whether it is so. `true`: there were some.
     fn take_out(&self, root: &Root, record: &Record, force: bool, say: Say<'_>) -> Result<bool, NotTaken> {
         let Some(rules) = self.text(root, say) else { return Ok(false) };
-        if !force && names(self, &rules, Fate::NotUnderstood, "not understood", say) {
+        if !force && names(self, &rules, Some(Fate::NotUnderstood), say) {
             return Err(NotTaken::Refused);
         }
         let known = resolvers(root.read(RESOLVERS, &mut [0; 2048]).unwrap_or(&[]));
@@ -143,13 +140,17 @@ impl Way {
     }
 }
 
-/// Names every rule of that fate; `false`: there is none.
-fn names(way: &Way, rules: &[u8], wanted: Fate, what: &str, say: Say<'_>) -> bool {
+/// What is said of a rule, by its fate.
+const WORDS: [&str; 6] = ["stays", "out", "without state", "replies only", "not understood", "in use"];
+
+/// Names the rules of that fate, or all; `false`: there is none.
+fn names(way: &Way, rules: &[u8], only: Option<Fate>, say: Say<'_>) -> bool {
     let mut any = false;
     judge(rules, way.dialect, &mut |fate, [table, chain, rule]| {
-        if fate == wanted {
+        if only.is_none_or(|only| only == fate) {
             any = true;
-            say(format_args!("{what}: {} {}: {}", text(table), text(chain), text(rule)));
+            let word = WORDS.get(fate as usize).unwrap_or(&"");
+            say(format_args!("{word}: {} {}: {}", text(table), text(chain), text(rule)));
         }
     });
     any
@@ -157,60 +158,50 @@ fn names(way: &Way, rules: &[u8], wanted: Fate, what: &str, say: Say<'_>) -> boo
 
 /// Takes out what needs connection tracking, everywhere or nowhere.
 pub fn take_out(root: &Root, dir: &str, how: How, say: Say<'_>) -> Result<(), NotTaken> {
-    const NONE: &str = "no rule here needs connection tracking";
     let mut any = false;
     for way in &WAYS {
         let Some(rules) = way.text(root, say) else { continue };
-        if !how.force && names(way, &rules, Fate::SourceNat, "in use", say) {
+        if !how.force && names(way, &rules, Some(Fate::SourceNat), say) {
             say(format_args!(
                 "refused: without masquerade LAN addresses appear on the WAN and nothing comes back to them, and the \
                  router's own connections time out (--force)"
             ));
             return Err(NotTaken::Refused);
         }
-        if how.dry {
-            let fates = [(Fate::Out, "out"), (Fate::SourceNat, "out"), (Fate::Bare, "without state")];
-            for (fate, word) in fates.into_iter().chain([
-                (Fate::Chain, "replies only"),
-                (Fate::NotUnderstood, if how.force { "out" } else { "refused, not understood" }),
-            ]) {
-                any |= names(way, &rules, fate, word, say);
+        any |= how.dry && names(way, &rules, None, say);
+    }
+    if !how.dry {
+        let mut record = Record::open(root, dir)?;
+        if record.journal.stateless {
+            say(format_args!("the rules are out already"));
+            return Ok(());
+        }
+        WAYS.iter().for_each(|way| record.drop_file(way.snapshot));
+        record.journal.stateless = true;
+        record.save()?;
+        for way in &WAYS {
+            match way.take_out(root, &record, how.force, say) {
+                Ok(some) => any |= some,
+                Err(e) => {
+                    back(root, &mut record, say)?;
+                    return Err(e);
+                }
             }
         }
-    }
-    if how.dry {
-        if !any {
-            say(format_args!("{NONE}"));
-        }
-        return Ok(());
-    }
-    let mut record = Record::open(root, dir)?;
-    if record.journal.stateless {
-        say(format_args!("the rules are out already"));
-        return Ok(());
-    }
-    WAYS.iter().for_each(|way| record.drop_file(way.snapshot));
-    record.journal.stateless = true;
-    record.save()?;
-    for way in &WAYS {
-        match way.take_out(root, &record, how.force, say) {
-            Ok(some) => any |= some,
-            Err(e) => {
-                back(root, &mut record, say)?;
-                return Err(e);
-            }
-        }
-    }
-    if any {
-        say(format_args!(
-            "the rules that need connection tracking are out; TCP and ICMP replies pass, those of UDP cannot be told \
-             (`ctwarden back` ends it)"
-        ));
-    } else {
-        say(format_args!("{NONE}"));
-        record.journal.stateless = false;
+        record.journal.stateless = any;
         record.save()?;
     }
+    say(format_args!(
+        "{}",
+        match any {
+            false => "no rule here needs connection tracking",
+            true if how.dry => "dry run: nothing is changed",
+            true => {
+                "the rules that need connection tracking are out; TCP and ICMP replies pass, those of UDP cannot be told \
+                 (`ctwarden back` ends it)"
+            }
+        }
+    ));
     Ok(())
 }
 
