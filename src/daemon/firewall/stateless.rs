@@ -159,8 +159,12 @@ fn names(way: &Way, rules: &[u8], only: Option<Fate>, say: Say<'_>) -> bool {
 /// Takes out what needs connection tracking, everywhere or nowhere.
 pub fn take_out(root: &Root, dir: &str, how: How, say: Say<'_>) -> Result<(), NotTaken> {
     let mut any = false;
+    let mut unread = false;
     for way in &WAYS {
-        let Some(rules) = way.text(root, say) else { continue };
+        let Some(rules) = way.text(root, say) else {
+            unread |= find(root, way.list).is_some();
+            continue;
+        };
         if !how.force && names(way, &rules, Some(Fate::SourceNat), say) {
             say(format_args!(
                 "refused: without masquerade LAN addresses appear on the WAN and nothing comes back to them, and the \
@@ -190,6 +194,10 @@ pub fn take_out(root: &Root, dir: &str, how: How, say: Say<'_>) -> Result<(), No
         }
         record.journal.stateless = any;
         record.save()?;
+    }
+    // That there are none is not said of rules that were not seen.
+    if unread && !any {
+        return Err(Errno::EIO.into());
     }
     say(format_args!(
         "{}",
