@@ -1,6 +1,6 @@
 //! Standard output and error as bare descriptors: std's buffered output is 3 KB on MIPS and a heap allocation, for nothing
 //! that is wanted here. The only unsafe code of the program that ships
-//! is here and in daemon/spawn.rs.
+//! is here and in daemon/bare.rs.
 #![allow(unsafe_code)]
 
 use std::os::fd::BorrowedFd;

@@ -5,20 +5,18 @@
 //!                     full: the oldest is left out, and counted
 //! ```
 //!
-//! Nothing here waits, and nothing uses the heap, but for a look into the folder when it has changed (the C library's
-//! opendir). The shell calls /sbin/hotplug-call, or where there is none each executable file in the order of their names.
+//! Nothing here waits, and nothing uses the heap. The shell calls /sbin/hotplug-call, or where there is none each executable
+//! file in the order of their names. The folder is looked into when it has changed.
 
+use super::bare;
 use super::root::{HOOKS, HOTPLUG_CALL, Root, SHELL, SystemPath};
-use super::spawn;
 use ctwarden::detect::Table;
 use ctwarden::event::Event;
 use ctwarden::hook::{Caller, Hook};
 use ctwarden::units::{Entries, Millis};
-use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
 use nix::sys::signal::{Signal, killpg};
-use nix::sys::stat::{Mode, stat};
+use nix::sys::stat::stat;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
 use std::ffi::CStr;
@@ -167,9 +165,8 @@ impl Hooks {
         let changed = (found.st_mtime as i64, found.st_mtime_nsec as i64);
         if changed != self.looked {
             self.looked = changed;
-            let hidden = |name: &CStr| name.to_bytes().starts_with(b".");
-            self.scripts = Dir::open(path.as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())
-                .is_ok_and(|mut dir| dir.iter().flatten().any(|entry| !hidden(entry.file_name())));
+            self.scripts = false;
+            let _ = bare::names(&path, &mut |name| self.scripts |= !name.starts_with('.'));
         }
         self.scripts
     }
@@ -182,20 +179,20 @@ fn ended(text: &mut SystemPath) -> Result<&CStr, Errno> {
 }
 
 fn start(root: &Root, hook: &Hook) -> Result<Pid, Errno> {
-    let mut variables = heapless::Vec::<heapless::String<VARIABLE>, { spawn::WORDS - 1 }>::new();
+    let mut variables = heapless::Vec::<heapless::String<VARIABLE>, { bare::WORDS - 1 }>::new();
     hook.tell(&mut |name, value| {
         let mut variable = heapless::String::new();
         let _ = write!(variable, "{name}={value}\0");
         let _ = variables.push(variable);
     });
-    let mut environment = heapless::Vec::<&CStr, { spawn::WORDS }>::new();
+    let mut environment = heapless::Vec::<&CStr, { bare::WORDS }>::new();
     let _ = environment.push(c"PATH=/usr/sbin:/usr/bin:/sbin:/bin");
     for variable in &variables {
         // One that is too long has no end, and is left out.
         let _ = CStr::from_bytes_with_nul(variable.as_bytes()).map(|variable| environment.push(variable));
     }
     let (mut call, mut folder) = (root.path(&[HOTPLUG_CALL]), root.path(&[HOOKS]));
-    spawn::start(&[SHELL, c"-c", CALL, ended(&mut folder)?, ended(&mut call)?], &environment)
+    bare::start(&[SHELL, c"-c", CALL, ended(&mut folder)?, ended(&mut call)?], &environment)
 }
 
 #[cfg(test)]

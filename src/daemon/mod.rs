@@ -11,7 +11,7 @@
 //! control.rs the socket that the CLI speaks to
 //! kernel/    netlink, log, counters
 //! firewall/  leases become packet rules
-//! hooks.rs   the owner's scripts, one at a time, never waited for; spawn.rs: how they are started
+//! hooks.rs   the owner's scripts, one at a time, never waited for; bare.rs: how they are started
 //! sysctl.rs  the files that set the limits at boot
 //! taken.rs   rules and modules taken out, and the way back; unload.rs: the modules
 //! root.rs    the only place where a system path is made
@@ -19,6 +19,7 @@
 
 pub mod act;
 pub mod answer;
+mod bare;
 pub mod control;
 pub mod emergency;
 pub mod firewall;
@@ -31,7 +32,6 @@ pub mod resize;
 pub mod root;
 pub mod run;
 pub mod signals;
-mod spawn;
 pub mod statefile;
 pub mod sysctl;
 pub mod system;

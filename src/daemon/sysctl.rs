@@ -1,11 +1,11 @@
 //! The files that set the table's limits at boot, in the order in which they are applied.
 
+use super::bare;
 use super::root::{MAX, PIECE, Root, SYSCTL_CONF, SYSCTL_FOLDERS, SYSCTL_FRAGMENT, SystemPath};
 use ctwarden::journal::Setting;
 use ctwarden::observe::lines::LineSplitter;
 use ctwarden::sysctl::{Line, read};
 use ctwarden::units::Entries;
-use nix::dir::Dir;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use nix::unistd::{self, AccessFlags, access};
@@ -77,15 +77,12 @@ fn read_all(root: &Root, tell: &mut dyn FnMut(&SystemPath, u32, Line)) {
 fn next_fragment(root: &Root, after: &str) -> Option<(SystemPath, &'static str)> {
     let mut next: Option<(SystemPath, &str)> = None;
     for folder in SYSCTL_FOLDERS {
-        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
-        let Ok(mut dir) = Dir::open(root.path(&[folder]).as_str(), flags, Mode::empty()) else { continue };
-        for entry in dir.iter().flatten() {
-            let Ok(name) = entry.file_name().to_str() else { continue };
+        let _ = bare::names(&root.path(&[folder]), &mut |name| {
             let sooner = next.as_ref().is_none_or(|(first, _)| name < first.as_str());
             if name.ends_with(".conf") && name > after && sooner {
                 next = SystemPath::try_from(name).ok().map(|name| (name, folder));
             }
-        }
+        });
     }
     next
 }

@@ -1,11 +1,14 @@
-//! A program started from the loop: without the heap, which nix's posix_spawn and the C library's file actions use.
+//! What nix and the C library do with the heap only, for the loop, which has none: a program started, a folder read.
 #![allow(unsafe_code)]
 
 use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
 use nix::libc::{self, c_char, c_short};
+use nix::sys::stat::Mode;
 use nix::unistd::Pid;
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
+use std::os::fd::AsRawFd;
 
 /// Words, or variables, at most.
 pub const WORDS: usize = 8;
@@ -45,4 +48,27 @@ pub fn start(words: &[&CStr], environment: &[&CStr]) -> Result<Pid, Errno> {
         )
     };
     if errno == 0 { Ok(Pid::from_raw(pid)) } else { Err(Errno::from_raw(errno)) }
+}
+
+/// Gives every name of a folder that is UTF-8, in no order, `.` and `..` too.
+pub fn names(folder: &str, tell: &mut dyn FnMut(&str)) -> Result<(), Errno> {
+    let fd = open(folder, OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
+    // Longer than any one entry.
+    let mut room = [0u8; 1024];
+    loop {
+        // SAFETY: the kernel writes so many bytes at most.
+        let got = unsafe { libc::syscall(libc::SYS_getdents64, fd.as_raw_fd(), room.as_mut_ptr(), room.len()) };
+        let mut rest = match Errno::result(got)? {
+            0 => return Ok(()),
+            n => room.get(..n as usize).unwrap_or_default(),
+        };
+        // struct linux_dirent64: two numbers of 8 bytes, the entry's length, its type, its name with a zero.
+        while let Some([low, high]) = rest.get(16..).and_then(|r| r.first_chunk()) {
+            let length = u16::from_ne_bytes([*low, *high]) as usize;
+            if let Some(Ok(Ok(name))) = rest.get(19..length).map(|n| CStr::from_bytes_until_nul(n).map(CStr::to_str)) {
+                tell(name);
+            }
+            rest = rest.get(length.max(19)..).unwrap_or_default();
+        }
+    }
 }
