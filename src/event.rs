@@ -50,7 +50,7 @@ pub enum Event {
     Sized { name: &'static str, from: Entries, to: Entries },
     /// With `dry_run`: it would have been.
     WouldSize { name: &'static str, from: Entries, to: Entries },
-    /// Who held most of it when relief began.
+    /// The largest holder when relief began.
     HeldBy { who: TopKey, share: Permille },
     /// The journal of a former run does not count.
     JournalVoid { why: Void },
@@ -257,7 +257,7 @@ impl fmt::Display for Event {
             Event::Refused { rung, why } => write!(f, "no {}: {why}", rung.name()),
             Event::Sized { name, from, to } => write!(f, "{name} set from {from} to {to}"),
             Event::WouldSize { name, from, to } => write!(f, "dry run, would set {name} from {from} to {to}"),
-            Event::HeldBy { who, share } => write!(f, "most of it is held by {who}: {share}"),
+            Event::HeldBy { who, share } => write!(f, "the largest holder is {who}: {share}"),
             Event::JournalVoid { why } => match why {
                 Void::Damaged => f.write_str("the journal is damaged and does not count"),
                 Void::Version(v) => write!(f, "the journal is of version {v} and does not count"),

@@ -85,3 +85,62 @@ impl Guard {
         self.detector.next_look(&s.marks)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::detect::Table;
+    use crate::units::Entries;
+
+    fn look(at: u64, count: u32) -> Look {
+        let table = Table { count: Entries(count), max: Entries(1_000), buckets: Entries(1_000) };
+        Look { at: Millis(at), table: Some(table), dropped: Some(0), ..Look::default() }
+    }
+
+    #[test]
+    fn what_a_last_look_does_not_call_for_is_not_done() {
+        let settings = Config::default().settings();
+        let guard = Guard::default();
+        let wanted = |action, count| guard.still_wanted(&action, &look(0, count), &settings);
+        for action in [Action::Grow { to: Entries(2_000) }, Action::Trim, Action::Flush] {
+            assert!(wanted(action, 850) && !wanted(action, 849), "{action}");
+            assert!(!guard.still_wanted(&action, &Look::default(), &settings), "nothing can be read any more");
+        }
+        let shrink = Action::Shrink { to: Entries(500) };
+        assert!(wanted(shrink, 849) && !wanted(shrink, 850), "it has filled again");
+    }
+
+    /// In an attack that trims hold, calm and filling take turns several times a second.
+    #[test]
+    fn an_attack_is_told_when_it_begins_and_when_it_is_over() {
+        let settings = Config::default().settings();
+        let means = Means { can_trim: true, ..Means::default() };
+        let (mut guard, mut told, mut acts) = (Guard::default(), heapless::Vec::<Event, 8>::new(), 0);
+        let mut now = 0;
+        for turn in 0..100 {
+            now += 50;
+            let count = if turn % 2 == 0 { 500 } else { 900 };
+            let decision = guard.turn(&look(now, count), &means, &settings, &mut |e| told.push(e).unwrap());
+            if let Some(Decision { action, .. }) = decision {
+                let (before, after) = (Entries(900), Entries(500));
+                guard.outcome(Millis(now), &Outcome { action, before, after, took: Millis(1), done: true }, &settings);
+                acts += 1;
+            }
+        }
+        now += 20_000;
+        for _ in 0..2 {
+            guard.turn(&look(now, 400), &means, &settings, &mut |e| told.push(e).unwrap());
+            now += 20_000;
+        }
+        assert_eq!(acts, 50);
+        assert!(matches!(
+            told[..],
+            [
+                Event::Verdict { from: Verdict::Blind, .. },
+                Event::Verdict { from: Verdict::Calm, .. },
+                Event::IncidentOver { number: 1, refused: 0, evicted: 20_000, .. },
+            ]
+        ));
+    }
+}

@@ -172,3 +172,73 @@ impl Incidents {
         self.kept.iter()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::Table;
+
+    fn evidence(verdict: Verdict, count: u32, refused: u32) -> Evidence {
+        let table = Table { count: Entries(count), max: Entries(1_000), buckets: Entries(1_000) };
+        Evidence { verdict, table, refused, ..Evidence::default() }
+    }
+
+    fn feed(i: &mut Incidents, at: u64, verdict: Verdict, count: u32, refused: u32) -> Change {
+        i.feed(Millis(at), &evidence(verdict, count, refused))
+    }
+
+    #[test]
+    fn one_incident_goes_on_over_short_calms_and_sums_what_each_part_of_it_refused() {
+        let mut i = Incidents::default();
+        assert_eq!(feed(&mut i, 0, Verdict::Calm, 100, 0), Change::None);
+        assert_eq!(feed(&mut i, 1_000, Verdict::Filling, 900, 4), Change::Began);
+        assert_eq!(feed(&mut i, 2_000, Verdict::Saturated, 1_000, 30), Change::None);
+        assert_eq!(feed(&mut i, 3_000, Verdict::Calm, 500, 0), Change::None);
+        assert_eq!(feed(&mut i, 12_999, Verdict::Filling, 870, 7), Change::None);
+        assert_eq!(feed(&mut i, 14_000, Verdict::Misreported, 500, 9), Change::None);
+        assert_eq!(feed(&mut i, 23_999, Verdict::Blind, 0, 0), Change::None);
+        assert_eq!(feed(&mut i, 24_000, Verdict::Calm, 500, 0), Change::Ended);
+        assert_eq!(feed(&mut i, 60_000, Verdict::Calm, 500, 0), Change::None);
+        let over = i.last().unwrap();
+        assert_eq!((over.number, over.began, over.ended), (1, Millis(1_000), Some(Millis(14_000))));
+        assert_eq!((over.worst, over.peak, over.refused), (Verdict::Saturated, Entries(1_000), 37));
+    }
+
+    #[test]
+    fn what_is_done_counts_within_an_incident_only() {
+        let mut i = Incidents::default();
+        let done = |action, after| Outcome {
+            action,
+            before: Entries(1_000),
+            after: Entries(after),
+            took: Millis(1),
+            done: true,
+        };
+        i.acted(&done(Action::Flush, 0));
+        assert!(i.last().is_none() && i.current().is_none());
+        feed(&mut i, 0, Verdict::Filling, 1_000, 0);
+        for outcome in [
+            done(Action::Grow { to: Entries(2_000) }, 1_000),
+            done(Action::Trim, 600),
+            done(Action::Trim, 1_010),
+            done(Action::Flush, 5),
+            Outcome { done: false, ..done(Action::Trim, 0) },
+            done(Action::Shrink { to: Entries(1_000) }, 0),
+        ] {
+            i.acted(&outcome);
+        }
+        let now = i.current().unwrap();
+        assert_eq!((now.grows, now.trims, now.flushes, now.evicted), (1, 2, 1, 400 + 995));
+    }
+
+    #[test]
+    fn the_oldest_goes() {
+        let mut i = Incidents::default();
+        for n in 0..KEPT as u64 + 3 {
+            feed(&mut i, n * 100_000, Verdict::Filling, 900, 0);
+            feed(&mut i, n * 100_000 + 10, Verdict::Calm, 100, 0);
+            feed(&mut i, n * 100_000 + 20_000, Verdict::Calm, 100, 0);
+        }
+        assert!(i.all().map(|i| i.number).eq(4..=KEPT as u32 + 3));
+    }
+}

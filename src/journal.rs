@@ -273,6 +273,26 @@ mod tests {
     }
 
     #[test]
+    fn a_record_of_another_version_is_not_understood() {
+        let newer = Journal { version: VERSION + 1, ..Journal::new(BOOT) };
+        assert_eq!(Journal::decode(newer.encode(&mut [0; MOST_BYTES]).unwrap(), BOOT), Err(Void::Version(VERSION + 1)));
+    }
+
+    /// All that a record can hold, each number as long as it gets.
+    #[test]
+    fn the_largest_record_fits() {
+        let mut j = Journal::new([u8::MAX; 16]);
+        let most = Entries(u32::MAX);
+        for setting in Setting::ALL {
+            *j.slot(setting) = Some(Change { before: most, ours: most, next: Some(most) });
+        }
+        j.sized = Some(most);
+        assert!(j.encode(&mut [0; MOST_BYTES]).is_some());
+        Setting::ALL.into_iter().for_each(|setting| j.forget(setting));
+        assert!(j.is_empty());
+    }
+
+    #[test]
     fn going_back_forgets_and_an_operators_value_becomes_the_one_to_go_back_to() {
         let mut j = Journal::new(BOOT);
         j.intend(Setting::Max, Entries(100), Entries(200));

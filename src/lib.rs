@@ -16,13 +16,16 @@ pub mod decide;
 pub mod detect;
 pub mod entry;
 pub mod event;
+pub mod firewall;
 pub mod guard;
 pub mod hook;
 pub mod incident;
+#[cfg(feature = "iptables")]
 pub mod iptables;
 pub mod journal;
 pub mod lease;
 pub mod modules;
+pub mod nftables;
 pub mod observe;
 pub mod protocol;
 pub mod replay;

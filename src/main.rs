@@ -1,18 +1,30 @@
 //! ctwarden: arguments, wiring, exit codes.
 #![deny(unsafe_code)]
 #![allow(missing_docs)] // a program: its rooms are documented, not every hinge
+#![cfg_attr(not(feature = "iptables"), allow(dead_code))] // what a smaller program does without
+#![cfg_attr(not(test), no_main)]
 
 mod allocations;
+#[cfg(not(test))]
+mod begin;
 mod cli;
-mod crash;
 mod daemon;
 mod stdio;
 
 use cli::exit::Exit;
-use std::process::ExitCode;
 
-fn main() -> ExitCode {
-    let exit = match cli::args::parse() {
+/// Runs the command that the words after the program's name are; `None` is one that is not UTF-8.
+#[cfg_attr(test, allow(dead_code))]
+fn run(words: &mut dyn Iterator<Item = Option<&'static str>>) -> Exit {
+    #[cfg(feature = "iptables")]
+    let words = &mut words.peekable();
+    #[cfg(feature = "iptables")]
+    if words.next_if_eq(&Some("guardian")).is_some()
+        && let Some(what) = words.next().flatten()
+    {
+        return if daemon::firewall::guardian(what) { Exit::Done } else { Exit::Fault };
+    }
+    match cli::args::parse(words) {
         Ok(cli::args::Parsed::Run(arguments)) => cli::run(&arguments),
         Ok(cli::args::Parsed::Text(text)) => {
             cli::text::print_text(text);
@@ -22,6 +34,5 @@ fn main() -> ExitCode {
             cli::text::complain(format_args!("{fault}; see ctwarden --help"));
             Exit::Usage
         }
-    };
-    ExitCode::from(exit as u8)
+    }
 }

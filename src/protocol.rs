@@ -4,6 +4,7 @@
 //! another version prints what it is given. (As values, answers cost 13 KB on MIPS to be taken apart and put together again.)
 
 use crate::decide::ladder::Refusal;
+use crate::decide::shed::Why;
 use crate::decide::trim::Steps;
 use crate::detect::Evidence;
 use crate::entry::Class;
@@ -11,6 +12,7 @@ use crate::event::Lifeline;
 use crate::incident::{Incident, KEPT};
 use crate::lease::{Backend, Lease, Scope};
 use crate::observe::census::{KINDS, PROTOCOLS};
+use crate::observe::keys::{Destination, Host, Prefix};
 use crate::observe::tally::{Basis, Tally};
 use crate::rung::{RUNGS, Rung};
 use crate::units::{Entries, Millis};
@@ -126,6 +128,8 @@ pub enum Answer {
     Refused(Refusal),
     /// There are no rules to give a lease by.
     NoRules,
+    /// This is not to be capped.
+    Spared(Why),
     /// Letting strangers in takes more than a request: `open_scope` must say so.
     NotConfigured,
     /// Relief is under way and comes first.
@@ -254,6 +258,24 @@ pub enum TopKey {
     State(Class),
     /// An index into the census's [`KINDS`].
     Kind(u8),
+}
+
+impl From<Host> for TopKey {
+    fn from(key: Host) -> Self {
+        TopKey::Source(key.address())
+    }
+}
+
+impl From<Prefix> for TopKey {
+    fn from(key: Prefix) -> Self {
+        TopKey::Prefix(key.address(), key.bits())
+    }
+}
+
+impl From<Destination> for TopKey {
+    fn from(key: Destination) -> Self {
+        TopKey::Destination { address: key.address(), protocol: key.protocol(), port: key.port() }
+    }
 }
 
 /// Which of the lists in an answer a row belongs to.

@@ -4,6 +4,7 @@
 use ctwarden::entry::Class;
 use ctwarden::lease::{Lease, Scope};
 use ctwarden::protocol::*;
+use ctwarden::rung::Rung;
 use proptest::prelude::*;
 use std::net::IpAddr;
 
@@ -39,6 +40,17 @@ fn words_of_keys() {
         assert_eq!(By::from_name(by.name()), Some(by));
     }
     assert_eq!((By::from_name("colour"), Only::from_name("all")), (None, None));
+    assert!(Rung::ALL.into_iter().all(|rung| Rung::from_name(rung.name()) == Some(rung)));
+}
+
+#[test]
+fn what_a_trim_of_one_kind_covers() {
+    let [unreplied, closing, idle] = ["unreplied", "closing", "idle"].map(|word| Only::from_name(word).unwrap());
+    for class in Class::ALL {
+        assert_eq!(unreplied.covers(class, u32::MAX), class == Class::Unreplied);
+        assert_eq!(closing.covers(class, 0), class == Class::Closing);
+        assert!(idle.covers(class, IDLE_S) && !idle.covers(class, IDLE_S - 1));
+    }
 }
 
 fn selections() -> impl Strategy<Value = Selection> {

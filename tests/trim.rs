@@ -1,6 +1,6 @@
 //! Whom the water level takes, and whom it spares: small tables, one a test.
 
-use ctwarden::decide::sample::{HolderId, Order, Sample};
+use ctwarden::decide::sample::{HolderId, Order, ROWS, Sample};
 use ctwarden::decide::trim::{Goal, Plan, Step};
 use ctwarden::entry::Class;
 use ctwarden::units::Entries;
@@ -35,10 +35,8 @@ fn trim_after(seconds: u32, mut table: Vec<Flow>, max: u32) -> (Vec<Flow>, Vec<(
         table.swap(i, (seed >> 8) as usize % (i + 1));
     }
     let mut sample = Sample::new();
-    for f in &table {
-        if !sample.add(HolderId(f.holder), order(f)) {
-            break;
-        }
+    for f in table.iter().take(ROWS) {
+        sample.draw(HolderId(f.holder), order(f), 0);
     }
     let count = Entries(table.len() as u32);
     let goal = Goal { count, low: Entries(max * 60 / 100), near: Entries(max * 80 / 100) };

@@ -19,6 +19,8 @@ ctwarden keeps the connection tracking table from shutting the network down.
   ctwarden trim [--source ADDR] [--only unreplied|closing|idle]
                             evicts down to the low mark, or what is named
   ctwarden flush            empties the table; what is protected stays
+  ctwarden shed ADDR [--for SECONDS]
+                            slows down new connections of a host
   ctwarden open [--scope router|lan|all] [--for SECONDS]
                             lets in, by a lease that the kernel ends by itself
   ctwarden close            ends that, and all caps
@@ -41,12 +43,13 @@ Exit status: 0 done, 1 fault found, 2 usage, 3 no daemon, 4 not permitted, 5 ref
 #[derive(Clone, Debug)]
 pub enum Verb {
     Run { dry_run: bool, debug: bool },
-    Check { file: Option<String> },
-    Size { ram_mib: Option<u32>, board: Option<String>, apply: bool, save: bool },
+    Check { file: Option<&'static str> },
+    Size { ram_mib: Option<u32>, board: Option<&'static str>, apply: bool, save: bool },
     Status,
     Top { by: By, rows: u8, exact: bool },
     Trim { source: Option<IpAddr>, only: Option<Only> },
     Flush,
+    Shed { source: Option<IpAddr>, seconds: Option<u32> },
     Open { scope: Option<Scope>, seconds: Option<u32> },
     Close,
     Stateless { force: bool, dry_run: bool },
@@ -54,7 +57,7 @@ pub enum Verb {
     Back,
     Drill,
     Log,
-    Replay { file: String },
+    Replay { file: &'static str },
 }
 
 /// The whole command line.
@@ -62,10 +65,10 @@ pub enum Verb {
 pub struct Arguments {
     pub verb: Verb,
     pub json: bool,
-    pub config: Option<String>,
-    pub root: String,
-    pub socket: Option<String>,
-    pub state_dir: Option<String>,
+    pub config: Option<&'static str>,
+    pub root: &'static str,
+    pub socket: Option<&'static str>,
+    pub state_dir: Option<&'static str>,
 }
 
 /// A command to run, or a text that was asked for.
@@ -77,26 +80,31 @@ pub enum Parsed {
 /// What is wrong with the command line: the argument, and what is wrong with it.
 #[derive(Debug)]
 pub struct Fault {
-    argument: String,
+    argument: &'static str,
+    /// The value that is not what the argument wants; `what` is, then.
+    value: Option<&'static str>,
     what: &'static str,
 }
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(value) = self.value {
+            return write!(f, "{} '{value}': wants {}", self.argument, self.what);
+        }
         let gap = if self.argument.is_empty() || self.what.is_empty() { "" } else { ": " };
         write!(f, "{}{gap}{}", self.argument, self.what)
     }
 }
 
-fn fault(argument: &str, what: &'static str) -> Fault {
-    Fault { argument: argument.to_owned(), what }
+const fn fault(argument: &'static str, what: &'static str) -> Fault {
+    Fault { argument, value: None, what }
 }
 
 /// The state folder leaves room for the names of the files in it.
 const VALUE_MOST: usize = PATH_MOST - "/stateless.nft.new".len();
 
 /// What an option does with its value, which is empty where it takes none.
-type Set = fn(&mut Arguments, &str) -> Option<()>;
+type Set = fn(&mut Arguments, &'static str) -> Option<()>;
 
 /// One option: its name, the verb it belongs to (empty: all), what its value must be (empty: it takes none).
 struct Known {
@@ -115,7 +123,7 @@ macro_rules! part {
     ($verb:ident, $part:ident, $to:expr) => {
         |a, w| {
             if let Verb::$verb { $part, .. } = &mut a.verb {
-                let to: fn(&str) -> Option<_> = $to;
+                let to: fn(&'static str) -> Option<_> = $to;
                 *$part = to(w)?;
             }
             Some(())
@@ -130,19 +138,19 @@ const OPTIONS: &[Known] = &[
         Some(())
     }),
     option("--config", "", "a file", |a, w| {
-        a.config = Some(w.to_owned());
+        a.config = Some(w);
         Some(())
     }),
     option("--root", "", "a folder", |a, w| {
-        a.root = w.to_owned();
+        a.root = w;
         Some(())
     }),
     option("--socket", "", "a path", |a, w| {
-        a.socket = Some(w.to_owned());
+        a.socket = Some(w);
         Some(())
     }),
     option("--state-dir", "", "a folder", |a, w| {
-        a.state_dir = Some(w.to_owned());
+        a.state_dir = Some(w);
         Some(())
     }),
     option("--dry-run", "run", "", part!(Run, dry_run, |_| Some(true))),
@@ -150,10 +158,10 @@ const OPTIONS: &[Known] = &[
     option("--dry-run", "unload", "", part!(Unload, dry_run, |_| Some(true))),
     option("--force", "stateless", "", part!(Stateless, force, |_| Some(true))),
     option("--debug", "run", "", part!(Run, debug, |_| Some(true))),
-    option("", "check", "", part!(Check, file, |w| Some(Some(w.to_owned())))),
-    option("", "replay", "", part!(Replay, file, |w| Some(w.to_owned()))),
+    option("", "check", "", part!(Check, file, |w| Some(Some(w)))),
+    option("", "replay", "", part!(Replay, file, |w| Some(w))),
     option("--ram", "size", "a number of megabytes", part!(Size, ram_mib, |w| w.parse().ok().map(Some))),
-    option("--board", "size", "a board's name", part!(Size, board, |w| Some(Some(w.to_owned())))),
+    option("--board", "size", "a board's name", part!(Size, board, |w| Some(Some(w)))),
     option("--apply", "size", "", part!(Size, apply, |_| Some(true))),
     option("--save", "size", "", part!(Size, save, |_| Some(true))),
     option("--exact", "top", "", part!(Top, exact, |_| Some(true))),
@@ -166,14 +174,17 @@ const OPTIONS: &[Known] = &[
     option("--by", "top", "source, prefix, destination or state", part!(Top, by, By::from_name)),
     option("--only", "trim", "unreplied, closing or idle", part!(Trim, only, |w| Only::from_name(w).map(Some))),
     option("--scope", "open", "router, lan or all", part!(Open, scope, |w| Scope::from_name(w).map(Some))),
-    option(
-        "--for",
-        "open",
-        "a number of seconds from 1 to 86400",
-        part!(Open, seconds, |w| w.parse().ok().filter(|s| (1..=86_400).contains(s)).map(Some)),
-    ),
+    option("", "shed", "an IPv4 or IPv6 address", part!(Shed, source, |w| w.parse::<IpAddr>().ok().map(Some))),
+    option("--for", "shed", SECONDS, part!(Shed, seconds, |w| a_time(w).map(Some))),
+    option("--for", "open", SECONDS, part!(Open, seconds, |w| a_time(w).map(Some))),
     option("--source", "trim", "an IPv4 or IPv6 address", part!(Trim, source, |w| w.parse::<IpAddr>().ok().map(Some))),
 ];
+
+const SECONDS: &str = "a number of seconds from 1 to 86400";
+
+fn a_time(word: &str) -> Option<u32> {
+    word.parse().ok().filter(|s| (1..=86_400).contains(s))
+}
 
 /// The verbs as they are before their options.
 fn verb(name: &str) -> Option<Verb> {
@@ -185,6 +196,7 @@ fn verb(name: &str) -> Option<Verb> {
         "top" => Verb::Top { by: By::Source, rows: 10, exact: false },
         "trim" => Verb::Trim { source: None, only: None },
         "flush" => Verb::Flush,
+        "shed" => Verb::Shed { source: None, seconds: None },
         "open" => Verb::Open { scope: None, seconds: None },
         "close" => Verb::Close,
         "stateless" => Verb::Stateless { force: false, dry_run: false },
@@ -192,24 +204,23 @@ fn verb(name: &str) -> Option<Verb> {
         "back" => Verb::Back,
         "drill" => Verb::Drill,
         "log" => Verb::Log,
-        "replay" => Verb::Replay { file: String::new() },
+        "replay" => Verb::Replay { file: "" },
         _ => return None,
     })
 }
 
-/// Reads the command line. Options may be written `--name value` or `--name=value`.
-pub fn parse() -> Result<Parsed, Fault> {
-    let mut words =
-        std::env::args_os().skip(1).map(|w| w.into_string().map_err(|_| fault("", "an argument is not UTF-8")));
+/// Reads the command line: the words after the program's name, `None` for one that is not UTF-8. Options may be written
+/// `--name value` or `--name=value`.
+pub fn parse(words: &mut dyn Iterator<Item = Option<&'static str>>) -> Result<Parsed, Fault> {
+    let mut words = words.map(|w| w.ok_or(fault("", "an argument is not UTF-8")));
     let name = words.next().ok_or(fault("", "no command"))??;
-    match name.as_str() {
+    match name {
         "--version" | "-V" => return Ok(Parsed::Text(concat!("ctwarden ", env!("CARGO_PKG_VERSION"), "\n"))),
         "--help" | "-h" => return Ok(Parsed::Text(HELP)),
         _ => {}
     }
-    let verb = verb(&name).ok_or_else(|| fault(&name, "no such command"))?;
-    let mut arguments =
-        Arguments { verb, json: false, config: None, root: String::new(), socket: None, state_dir: None };
+    let verb = verb(name).ok_or_else(|| fault(name, "no such command"))?;
+    let mut arguments = Arguments { verb, json: false, config: None, root: "", socket: None, state_dir: None };
     let mut files = 0;
     while let Some(word) = words.next() {
         let word = word?;
@@ -218,34 +229,37 @@ pub fn parse() -> Result<Parsed, Fault> {
         }
         let (key, attached) = match word.split_once('=') {
             Some((key, value)) if word.starts_with('-') => (key, Some(value)),
-            _ if word.starts_with('-') => (word.as_str(), None),
+            _ if word.starts_with('-') => (word, None),
             _ => ("", None),
         };
         let fits = |o: &&Known| o.name == key && (o.verb.is_empty() || o.verb == name);
         let Some(found) = OPTIONS.iter().find(fits) else {
-            return Err(fault(&word, "no such option or argument here"));
+            return Err(fault(word, "no such option or argument here"));
         };
-        let mut value = String::new();
+        let mut value = "";
         match attached {
             _ if key.is_empty() => {
                 files += 1;
                 value = word;
             }
-            Some(attached) if !found.value.is_empty() => value = attached.to_owned(),
+            Some(attached) if !found.value.is_empty() => value = attached,
             Some(_) => return Err(fault(key, "takes no value")),
-            None if !found.value.is_empty() => value = words.next().ok_or_else(|| fault(&word, "wants a value"))??,
+            None if !found.value.is_empty() => value = words.next().ok_or_else(|| fault(word, "wants a value"))??,
             None => {}
         }
         if files > 1 {
-            return Err(fault(&value, "one argument too many"));
+            return Err(fault(value, "one argument too many"));
         }
         // Paths have a fixed room, and a cut one would be another file. No other value is as long.
         if value.len() > VALUE_MOST {
             return Err(fault(found.name, "too long"));
         }
-        if (found.set)(&mut arguments, &value).is_none() {
-            return Err(Fault { argument: format!("{} '{value}': wants {}", found.name, found.value), what: "" });
+        if (found.set)(&mut arguments, value).is_none() {
+            return Err(Fault { argument: found.name, value: Some(value), what: found.value });
         }
+    }
+    if matches!(arguments.verb, Verb::Shed { source: None, .. }) {
+        return Err(fault("shed", "whom?"));
     }
     if matches!(&arguments.verb, Verb::Replay { file } if file.is_empty()) {
         return Err(fault("replay", "which file?"));

@@ -24,7 +24,7 @@ pub enum Unusable {
 
 /// The config that counts: the one named, else the usual one.
 fn path_of(place: &Place, file: Option<&str>) -> SystemPath {
-    match file.or(place.config.as_deref()) {
+    match file.or(place.config) {
         // Longer than any path that can be opened here: it will not be found.
         Some(named) => SystemPath::try_from(named).unwrap_or_default(),
         None => place.root.path(&[CONFIG]),

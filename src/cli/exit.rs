@@ -2,7 +2,6 @@
 
 use super::text::complain;
 use nix::errno::Errno;
-use std::io;
 
 /// The exit codes; they are part of the interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,12 +48,6 @@ impl std::fmt::Display for Why {
     }
 }
 
-impl From<&io::Error> for Why {
-    fn from(e: &io::Error) -> Self {
-        Why(e.raw_os_error().map_or(Errno::ECONNRESET, Errno::from_raw))
-    }
-}
-
 /// An error on the way to the table: in one line what is missing and what to do.
 pub fn complain_of(e: Errno) -> Exit {
     let (exit, text) = match e {
@@ -75,6 +68,6 @@ pub fn complain_of(e: Errno) -> Exit {
 }
 
 /// Of an error on the way to the daemon: is it that none is there?
-pub fn no_daemon(e: &io::Error) -> bool {
-    matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
+pub fn no_daemon(e: Errno) -> bool {
+    matches!(e, Errno::ENOENT | Errno::ECONNREFUSED)
 }

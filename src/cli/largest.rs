@@ -3,6 +3,7 @@
 use super::show;
 use super::text::{MOST as TEXT_MOST, keep};
 use ctwarden::decide::ladder::Refusal;
+use ctwarden::decide::shed::Why;
 use ctwarden::detect::{Evidence, Table, Verdict};
 use ctwarden::event::Lifeline;
 use ctwarden::incident::{Culprit, Culprits, Incident, KEPT};
@@ -112,6 +113,7 @@ fn answers() -> Vec<Answer> {
         Answer::Failed { errno: i32::MIN },
         Answer::Windows(windows()),
         Answer::NoRules,
+        Answer::Spared(Why::Unknown),
         Answer::NotConfigured,
         Answer::busy(),
         Answer::not_understood(),

@@ -12,19 +12,29 @@ pub mod show;
 mod show_json;
 mod size;
 mod start;
+#[cfg(feature = "nft")]
+mod take;
+#[cfg(not(feature = "nft"))]
+#[path = "no_take.rs"]
 mod take;
 pub mod text;
 mod verbs;
 
 use crate::daemon::root::{Root, STATE_DIR, SystemPath};
 use args::{Arguments, Verb};
+use ctwarden::entry::holder_of;
+use ctwarden::lease::Lease;
 use ctwarden::protocol::Request;
 use exit::Exit;
 use std::fmt::Write as _;
+use std::net::{IpAddr, Ipv4Addr};
+
+/// `shed` without `--for`.
+const SHED_SECONDS: u32 = 300;
 
 /// Carries a command out.
 pub fn run(arguments: &Arguments) -> Exit {
-    let Some(root) = Root::new(&arguments.root) else {
+    let Some(root) = Root::new(arguments.root) else {
         text::complain(format_args!("--root: longer than 128 bytes"));
         return Exit::Usage;
     };
@@ -32,14 +42,17 @@ pub fn run(arguments: &Arguments) -> Exit {
     let json = arguments.json;
     match &arguments.verb {
         Verb::Run { dry_run, debug } => start::run(place, *dry_run, *debug),
-        Verb::Check { file } => check::run(&place, file.as_deref()),
-        Verb::Size { ram_mib, board, apply, save } => {
-            size::run(&place, *ram_mib, board.as_deref(), *apply, *save, json)
-        }
+        Verb::Check { file } => check::run(&place, *file),
+        Verb::Size { ram_mib, board, apply, save } => size::run(&place, *ram_mib, *board, *apply, *save, json),
         Verb::Status => verbs::status(&place, json),
         Verb::Top { by, rows, exact } => verbs::top(&place, *by, *rows, *exact, json),
         Verb::Trim { source, only } => verbs::trim(&place, *source, *only, json),
         Verb::Flush => verbs::flush(&place, json),
+        Verb::Shed { source, seconds } => {
+            let lease = Lease::Source(holder_of((*source).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))));
+            let request = Request::Shed { lease, seconds: seconds.unwrap_or(SHED_SECONDS) };
+            verbs::only_asked(&place, request, "it gives the lease and renews it", json)
+        }
         Verb::Open { scope, seconds } => {
             let request = Request::Open { scope: *scope, seconds: *seconds };
             verbs::only_asked(&place, request, "it renews what is open, and closes it", json)
@@ -58,21 +71,21 @@ pub fn run(arguments: &Arguments) -> Exit {
 pub struct Place {
     pub root: Root,
     /// The config file named on the command line.
-    pub config: Option<String>,
+    pub config: Option<&'static str>,
     pub state_dir: SystemPath,
     pub socket: SystemPath,
 }
 
 impl Place {
     fn new(root: Root, arguments: &Arguments) -> Self {
-        let own = |given: &Option<String>, usual: SystemPath| match given {
-            Some(path) => SystemPath::try_from(path.as_str()).unwrap_or_default(),
+        let own = |given: Option<&str>, usual: SystemPath| match given {
+            Some(path) => SystemPath::try_from(path).unwrap_or_default(),
             None => usual,
         };
-        let state_dir = own(&arguments.state_dir, root.path(&[STATE_DIR]));
+        let state_dir = own(arguments.state_dir, root.path(&[STATE_DIR]));
         let mut socket = state_dir.clone();
         let _ = socket.write_str("/socket");
-        let socket = own(&arguments.socket, socket);
-        Self { root, config: arguments.config.clone(), state_dir, socket }
+        let socket = own(arguments.socket, socket);
+        Self { root, config: arguments.config, state_dir, socket }
     }
 }

@@ -2,16 +2,21 @@
 
 use super::exit::{Exit, complain_of};
 use super::show_json;
-use super::text::{Grouped, Paint, cell, complain, print};
+use super::text::{Grouped, Paint, cell, complain, keep, print};
 use crate::daemon::emergency::impossible;
 use ctwarden::detect::{Table, Verdict};
 use ctwarden::incident::Incident;
 use ctwarden::lease::Backend;
 use ctwarden::observe::tally::{Basis, Share};
-use ctwarden::protocol::{Answer, By, Done, Of, Status, Top, Windows};
+use ctwarden::protocol::{Answer, Ask, By, Done, Of, Reply, Status, Top, Windows};
 use ctwarden::units::Millis;
 use nix::errno::Errno;
 use std::fmt::{self, Write as _};
+
+/// An answer as the reply that the asker wants.
+pub fn render(given: &Answer, ask: &Ask, to: &mut dyn FnMut(&Reply<'_>)) {
+    keep(ask.colour, &|| answer(given, ask.json), &mut |exit, text| to(&Reply { exit: exit as u8, text }));
+}
 
 /// An answer, as the asker wants it; how its command is to end.
 pub fn answer(answer: &Answer, json: bool) -> Exit {
@@ -29,8 +34,14 @@ pub fn answer(answer: &Answer, json: bool) -> Exit {
             complain(format_args!("refused: only with option open_scope 'all' in the config"));
             return Exit::Refused;
         }
+        Answer::Spared(why) => {
+            complain(format_args!("refused: never capped is {}", why.name()));
+            return Exit::Refused;
+        }
         Answer::NoRules => {
-            complain(format_args!("no emergency rules are in place; `ctwarden status` says why"));
+            complain(format_args!(
+                "there are no emergency rules for that here: `ctwarden status` says why, or open_scope in the config is narrower"
+            ));
             return Exit::Fault;
         }
         Answer::Busy => {
@@ -123,9 +134,9 @@ pub fn windows(w: &Windows, json: bool) {
     if json {
         return show_json::windows(w);
     }
-    match w.open {
-        Some(_) => window_rows(w),
-        None => print(format_args!("closed")),
+    match (w.open, w.shedding) {
+        (None, 0) => print(format_args!("closed")),
+        _ => window_rows(w),
     }
 }
 

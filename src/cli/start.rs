@@ -40,17 +40,17 @@ pub fn run(place: Place, dry_run: bool, debug: bool) -> Exit {
             };
         }
     };
-    let control = match Control::open(&place.socket) {
+    let control = match Control::open(&place.socket, super::show::render) {
         Ok(control) => control,
         Err(e) => {
-            complain(format_args!("{}: {}", place.socket, Why::from(&e)));
+            complain(format_args!("{}: {}", place.socket, Why(e)));
             return Exit::Fault;
         }
     };
     let signals = match Signals::new() {
         Ok(signals) => signals,
         Err(e) => {
-            complain(format_args!("signals: {}", Why::from(&e)));
+            complain(format_args!("signals: {}", Why(e)));
             return Exit::Fault;
         }
     };

@@ -19,10 +19,10 @@ fn asked(place: &Place, request: Request, json: bool) -> Option<Exit> {
     let asked = control::ask(&place.socket, &ask, &mut |reply| exit = print_reply(reply));
     match asked {
         Ok(()) => Some(exit),
-        Err(e) if no_daemon(&e) => None,
+        Err(e) if no_daemon(e) => None,
         Err(e) => {
-            complain(format_args!("{}: {}", place.socket, Why::from(&e)));
-            Some(if e.kind() == std::io::ErrorKind::PermissionDenied { Exit::NotPermitted } else { Exit::Fault })
+            complain(format_args!("{}: {}", place.socket, Why(e)));
+            Some(if matches!(e, Errno::EACCES | Errno::EPERM) { Exit::NotPermitted } else { Exit::Fault })
         }
     }
 }

@@ -52,6 +52,11 @@ impl Network {
     pub fn contains(&self, address: IpAddr) -> bool {
         address.is_ipv4() == self.address.is_ipv4() && mask(address, self.prefix) == self.address
     }
+
+    /// Whether they have an address in common: then one holds the other.
+    pub fn meets(&self, other: &Network) -> bool {
+        self.contains(other.address) || other.contains(self.address)
+    }
 }
 
 impl fmt::Display for Network {
@@ -101,5 +106,8 @@ mod tests {
         assert!(holds("2001:db8::/33", "2001:db8:7fff::1"));
         assert!(!holds("2001:db8::/33", "2001:db8:8000::1"));
         assert!(!holds("::ffff:0:0/96", "192.168.1.1"));
+        let meets = |a: &str, b: &str| Network::parse(a).unwrap().meets(&Network::parse(b).unwrap());
+        assert!(meets("10.0.0.0/8", "10.1.0.0/16") && meets("10.1.0.0/16", "10.0.0.0/8") && meets("::/0", "fd00::1"));
+        assert!(!meets("10.0.0.0/16", "10.1.0.0/16") && !meets("0.0.0.0/0", "::/0"));
     }
 }

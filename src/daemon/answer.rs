@@ -82,13 +82,12 @@ impl Daemon {
         }
     }
 
-    /// For a minute and more it is renewed like the ladder's own.
     fn serve_shed(&mut self, lease: Lease, seconds: u32) -> Answer {
-        let _ = seconds;
-        match self.shed(&[lease], 0) {
-            Ok(_) => Answer::Windows(self.windows()),
-            Err(e) => failed(e),
+        if !self.emergency.ready() {
+            return Answer::NoRules;
         }
+        let until = self.now().after(Millis::seconds(seconds.into()));
+        self.shed_asked(&lease, until)
     }
 
     fn serve_open(&mut self, asker: Asker, scope: Option<Scope>, seconds: Option<u32>) -> Option<Answer> {

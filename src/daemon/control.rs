@@ -1,15 +1,15 @@
 //! The socket that the CLI speaks to: one request a connection, one answer, bounded in number, size and time.
 
-use crate::cli::{show, text};
 use ctwarden::protocol::{Answer, Ask, LENGTH, REPLY_MOST, REQUEST_MOST, Reply, Request, frame, unframe};
 use ctwarden::units::Millis;
 use nix::errno::Errno;
-use nix::sys::socket::{MsgFlags, send};
+use nix::sys::socket::{
+    AddressFamily, Backlog, MsgFlags, SockFlag, SockType, UnixAddr, bind, connect, listen, recv, send, socket,
+};
 use nix::sys::stat::{Mode, SFlag, lstat, umask};
-use nix::unistd::{read, unlink};
-use std::io;
+use nix::unistd::unlink;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::sync::Mutex;
 
 /// Connections at a time. Full: the next one waits in the kernel's backlog.
@@ -22,14 +22,20 @@ const PATIENCE_ASKED: Millis = Millis(120_000);
 /// A frame on its way out or in. Not on the stack, as with the text in it.
 static FRAME: Mutex<[u8; REPLY_MOST + LENGTH]> = Mutex::new([0; REPLY_MOST + LENGTH]);
 
+/// How an answer becomes the text of a reply and the exit status of the command that asked: rendered for the asker, given
+/// to the last argument.
+pub type Render = fn(&Answer, &Ask, &mut dyn FnMut(&Reply<'_>));
+
 pub struct Control {
+    render: Render,
+    /// std's for its `accept` only, which owns what it gives.
     listener: UnixListener,
     path: super::root::SystemPath,
     peers: [Option<Peer>; CONNECTIONS],
 }
 
 struct Peer {
-    fd: UnixStream,
+    fd: OwnedFd,
     heard: [u8; REQUEST_MOST + LENGTH],
     length: usize,
     asked: Option<Ask>,
@@ -43,18 +49,19 @@ pub struct Asker(usize);
 impl Control {
     /// Listens at `path`, mode 0600. A socket left over by a daemon that is gone is replaced; EADDRINUSE: it is answered,
     /// or is something else.
-    pub fn open(path: &str) -> io::Result<Self> {
-        if is_socket(path) && UnixStream::connect(path).is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused) {
+    pub fn open(path: &str, render: Render) -> Result<Self, Errno> {
+        if is_socket(path) && connected(path).is_err_and(|e| e == Errno::ECONNREFUSED) {
             let _ = unlink(path);
         }
+        let (listener, address) = unix_socket(path, SockFlag::SOCK_NONBLOCK)?;
         let old = umask(Mode::from_bits_truncate(0o177));
-        let listener = UnixListener::bind(path);
+        let bound = bind(listener.as_raw_fd(), &address);
         umask(old);
-        let listener = listener?;
-        listener.set_nonblocking(true)?;
+        bound?;
+        listen(&listener, Backlog::MAXCONN)?;
         let mut kept = super::root::SystemPath::new();
         let _ = kept.push_str(path);
-        Ok(Self { listener, path: kept, peers: [const { None }; CONNECTIONS] })
+        Ok(Self { render, listener: listener.into(), path: kept, peers: [const { None }; CONNECTIONS] })
     }
 
     /// What to poll: the listener while there is a place, and every peer that has not asked yet.
@@ -82,7 +89,7 @@ impl Control {
                 continue;
             }
             let room = peer.heard.get_mut(peer.length..).unwrap_or_default();
-            match read(&peer.fd, room) {
+            match recv(peer.fd.as_raw_fd(), room, MsgFlags::MSG_DONTWAIT) {
                 Ok(0) => {
                     *slot = None;
                     continue;
@@ -110,11 +117,8 @@ impl Control {
     fn accept(&mut self, now: Millis) {
         while let Some(slot) = self.peers.iter_mut().find(|p| p.is_none()) {
             let Ok((fd, _)) = self.listener.accept() else { return };
-            if fd.set_nonblocking(true).is_err() {
-                return;
-            }
             *slot = Some(Peer {
-                fd,
+                fd: fd.into(),
                 heard: [0; REQUEST_MOST + LENGTH],
                 length: 0,
                 asked: None,
@@ -126,10 +130,10 @@ impl Control {
     /// Answers and hangs up. One send: a reply is smaller than any socket buffer; a peer that does not read loses it.
     pub fn answer(&mut self, asker: Asker, answer: &Answer) {
         let Some(peer) = self.peers.get_mut(asker.0).and_then(Option::take) else { return };
-        let (json, colour) = peer.asked.map_or((false, false), |ask| (ask.json, ask.colour));
-        text::keep(colour, &|| show::answer(answer, json), &mut |exit, text| {
+        let ask = peer.asked.unwrap_or(Ask { request: Request::Status, json: false, colour: false });
+        (self.render)(answer, &ask, &mut |reply| {
             let mut frames = FRAME.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            if let Some(bytes) = frame(&Reply { exit: exit as u8, text }, &mut *frames) {
+            if let Some(bytes) = frame(reply, &mut *frames) {
                 let _ = send(peer.fd.as_raw_fd(), bytes, MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT);
             }
         });
@@ -146,22 +150,31 @@ fn is_socket(path: &str) -> bool {
     lstat(path).is_ok_and(|s| s.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFSOCK.bits())
 }
 
-/// Asks a daemon; its reply goes to `to`. NotFound or ConnectionRefused: none is there.
-pub fn ask(path: &str, ask: &Ask, to: &mut dyn FnMut(&Reply<'_>)) -> io::Result<()> {
-    let fd = UnixStream::connect(path).map_err(|e| match e.kind() {
+/// A socket and the address of that path.
+fn unix_socket(path: &str, flags: SockFlag) -> Result<(OwnedFd, UnixAddr), Errno> {
+    let fd = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC | flags, None)?;
+    Ok((fd, UnixAddr::new(path)?))
+}
+
+fn connected(path: &str) -> Result<OwnedFd, Errno> {
+    let (fd, address) = unix_socket(path, SockFlag::empty())?;
+    connect(fd.as_raw_fd(), &address)?;
+    Ok(fd)
+}
+
+/// Asks a daemon; its reply goes to `to`. ENOENT or ECONNREFUSED: none is there.
+pub fn ask(path: &str, ask: &Ask, to: &mut dyn FnMut(&Reply<'_>)) -> Result<(), Errno> {
+    let fd = connected(path).map_err(|e| match e {
         // What is no socket refuses in the same way as one that is left over.
-        io::ErrorKind::ConnectionRefused if !is_socket(path) => Errno::EINVAL.into(),
+        Errno::ECONNREFUSED if !is_socket(path) => Errno::EINVAL,
         _ => e,
     })?;
-    let fd = OwnedFd::from(fd);
     let mut room = FRAME.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let bytes = frame(ask, &mut *room).unwrap_or_default();
     send(fd.as_raw_fd(), bytes, MsgFlags::MSG_NOSIGNAL)?;
     let heard = super::root::read_all(&fd, &mut *room)?;
-    match unframe(heard, REPLY_MOST) {
-        Some(Ok(reply)) => to(&reply),
-        Some(Err(())) => return Err(io::ErrorKind::InvalidData.into()),
-        None => return Err(io::ErrorKind::UnexpectedEof.into()),
-    }
+    // Cut off, or no reply.
+    let Some(Ok(reply)) = unframe(heard, REPLY_MOST) else { return Err(Errno::ECONNRESET) };
+    to(&reply);
     Ok(())
 }

@@ -7,17 +7,19 @@
 //!                        tend(): renew, end, put back what a firewall reload took
 //! ```
 
+use super::firewall::check::{self, LEASES};
 use super::firewall::{Firewall, Health};
 use super::kernel::addresses;
-use super::report::tell;
+use super::report::{tell, tell_kept_out};
 use super::run::Daemon;
 use super::system;
 use ctwarden::config::{Config, LANS};
+use ctwarden::decide::shed::{Pressure, Spared, may_shed};
 use ctwarden::detect::Verdict;
 use ctwarden::event::{Event, Lifeline};
 use ctwarden::journal::Setting;
 use ctwarden::lease::{Backend, Due, LIFELINE_RENEW_AT, LIFELINE_TERM, Lease, SHEDS, Scope, TERM, Windows};
-use ctwarden::protocol::{By, ROWS_MOST, TopKey};
+use ctwarden::protocol::Answer;
 use ctwarden::units::{Entries, Millis};
 use nix::errno::Errno;
 
@@ -28,7 +30,6 @@ const MOST: usize = 2 * SHEDS;
 const LIBERAL_AFTER: Millis = Millis(60_000);
 /// DHCP and DHCPv6, server side.
 const DHCP: [u16; 2] = [67, 547];
-const DNS: u16 = 53;
 const TCP: u8 = ctwarden::entry::protocol::TCP;
 const UDP: u8 = ctwarden::entry::protocol::UDP;
 
@@ -41,6 +42,8 @@ pub struct Emergency {
     /// The rules are in place.
     ready: bool,
     pub lifeline: Lifeline,
+    /// What it consists of.
+    lifeline_leases: heapless::Vec<Lease, LEASES>,
     lifeline_ends: Millis,
     /// When `nf_conntrack_tcp_be_liberal` goes back.
     liberal_until: Option<Millis>,
@@ -53,6 +56,7 @@ impl Emergency {
             windows: Windows::new(),
             ready: false,
             lifeline: Lifeline::Off,
+            lifeline_leases: heapless::Vec::new(),
             lifeline_ends: Millis(0),
             liberal_until: None,
         }
@@ -77,7 +81,7 @@ pub fn lan(config: &Config) -> heapless::Vec<u32, LANS> {
 }
 
 /// The router's ports on these interfaces.
-fn ports(config: &Config, interfaces: &[u32], dns: bool, dhcp: bool, leases: &mut Leases) {
+fn ports(config: &Config, interfaces: &[u32], dhcp: bool, leases: &mut Leases) {
     for interface in interfaces.iter().copied() {
         let mut add = |protocol, port| {
             let _ = leases.push(Lease::Router { interface, protocol, port });
@@ -85,10 +89,6 @@ fn ports(config: &Config, interfaces: &[u32], dns: bool, dhcp: bool, leases: &mu
         config.ports.iter().for_each(|port| add(TCP, *port));
         if dhcp {
             DHCP.into_iter().for_each(|port| add(UDP, port));
-        }
-        if dns {
-            add(TCP, DNS);
-            add(UDP, DNS);
         }
     }
 }
@@ -103,11 +103,11 @@ fn leases_of(scope: Scope, config: &Config) -> Leases {
     if scope == Scope::All {
         leases.extend([false, true].map(|ipv6| Lease::All { ipv6 }));
     }
-    ports(config, &lan, false, true, &mut leases);
+    ports(config, &lan, true, &mut leases);
     if scope == Scope::All {
         let own = addresses::own();
         let others: heapless::Vec<u32, 16> = own.interfaces().filter(|i| !lan.contains(i)).take(16).collect();
-        ports(config, &others, false, false, &mut leases);
+        ports(config, &others, false, &mut leases);
     }
     leases
 }
@@ -152,22 +152,23 @@ impl Daemon {
             return;
         }
         let before = e.lifeline;
-        let lan = lan(config);
-        let mut leases = Leases::new();
-        e.lifeline = if !e.firewall.backend().has_leases() {
-            Lifeline::NoLeases
-        } else if lan.is_empty() {
-            Lifeline::NoLan
-        } else if before == Lifeline::On {
-            Lifeline::On
-        } else {
-            e.firewall.lifeline_fits(root, config)
-        };
+        if !e.firewall.backend().has_leases() {
+            e.lifeline = Lifeline::NoLeases;
+        } else if before != Lifeline::On {
+            let fits = check::lifeline(root, config, &addresses::own());
+            e.lifeline = fits.lifeline;
+            e.lifeline_leases = fits.leases;
+            if fits.kept_out > 0 {
+                tell_kept_out(fits.kept_out, &fits.because);
+            }
+        }
         if e.lifeline == Lifeline::On {
-            ports(config, &lan, config.lifeline_dns && e.firewall.dns_fits(), true, &mut leases);
             e.lifeline_ends = now.after(LIFELINE_TERM);
-            if let Err(errno) = e.firewall.grant(root, &leases, LIFELINE_TERM) {
-                e.lifeline = Lifeline::Failed { errno: errno as i32 };
+            match e.firewall.grant(root, &e.lifeline_leases, LIFELINE_TERM) {
+                Ok(()) => {}
+                // None of its ports would be let in.
+                Err(Errno::EOPNOTSUPP) => e.lifeline = Lifeline::NotAccepted,
+                Err(errno) => e.lifeline = Lifeline::Failed { errno: errno as i32 },
             }
         }
         if e.lifeline != before {
@@ -177,16 +178,27 @@ impl Daemon {
 
     /// Caps whoever holds too much, as the sample has it that the plan was just made from.
     pub(super) fn shed_whoever(&mut self, count: Entries) {
-        let mut leases = heapless::Vec::<Lease, SHEDS>::new();
-        if let Some(level) = self.work.plan().level {
-            let top = self.work.top(By::Source, ROWS_MOST, count);
-            for row in top.rows.iter().filter(|row| row.tally.entries > level) {
-                if let TopKey::Source(address) = row.key {
-                    let _ = leases.push(Lease::Source(address));
-                }
-            }
+        let now = self.now();
+        let running: heapless::Vec<Lease, SHEDS> = self.emergency.windows.shedding(now).map(|(l, _)| l).collect();
+        let lan = lan(&self.config);
+        let spared = Spared { own: &addresses::own(), lan: &lan, protect: &self.config.protect };
+        let low = self.counters.table(&self.root).map_or(Entries(0), |t| t.max.part(self.config.low));
+        let pressure = Pressure { count, low, level: self.work.plan().level };
+        let choice = self.work.choose(&pressure, &running, &spared);
+        let _ = self.shed(&choice.leases, choice.left_out);
+    }
+
+    /// Somebody asked for this cap.
+    pub(super) fn shed_asked(&mut self, lease: &Lease, until: Millis) -> Answer {
+        let spared = Spared { own: &addresses::own(), lan: &lan(&self.config), protect: &self.config.protect };
+        if let Err(why) = may_shed(lease, &spared) {
+            return Answer::Spared(why);
         }
-        let _ = self.shed(&leases, 0);
+        if let Err(e) = self.shed(core::slice::from_ref(lease), 0) {
+            return Answer::Failed { errno: e as i32 };
+        }
+        self.emergency.windows.shed_until(lease, until);
+        Answer::Windows(self.windows())
     }
 
     /// Caps these, as far as they have not had their time. Told: how many could not be.
@@ -226,11 +238,14 @@ impl Daemon {
         self.set_liberal(true);
         let Self { emergency: e, root, config, .. } = self;
         let term = TERM.min(total);
-        let leases = e.without_lifeline(leases_of(scope, config), config);
-        let granted = e.firewall.grant(root, &leases, term).and_then(|()| match leases.first() {
-            Some(first) if e.firewall.left(root, first).is_none() => Err(Errno::ENOENT),
-            _ => Ok(()),
-        });
+        let leases = e.without_lifeline(leases_of(scope, config));
+        // With the lifeline there may be nothing left to open.
+        let granted = match leases.is_empty() {
+            true => Ok(()),
+            false => e.firewall.grant(root, &leases, term).and_then(|()| {
+                leases.iter().any(|l| e.firewall.left(root, l).is_some()).then_some(()).ok_or(Errno::ENOENT)
+            }),
+        };
         if let Err(errno) = granted {
             let _ = e.firewall.revoke(root, &leases);
             tell(Event::NotOpened { scope, errno: errno as i32 });
@@ -249,7 +264,7 @@ impl Daemon {
         let now = self.now();
         let Self { emergency: e, root, config, .. } = self;
         let Some(opening) = e.windows.close() else { return false };
-        let leases = e.without_lifeline(leases_of(opening.scope, config), config);
+        let leases = e.without_lifeline(leases_of(opening.scope, config));
         // The kernel does it by itself should this fail.
         let _ = e.firewall.revoke(root, &leases);
         e.liberal_until = Some(now.after(LIBERAL_AFTER));
@@ -285,6 +300,14 @@ impl Daemon {
                 self.close(if over { "its time is over" } else { "the table is calm" });
             }
         }
+        let due: heapless::Vec<(Lease, Millis), SHEDS> = self.emergency.windows.sheds_due(now).collect();
+        for (lease, term) in &due {
+            let Self { emergency: e, root, .. } = self;
+            match e.firewall.grant(root, core::slice::from_ref(lease), *term) {
+                Ok(()) => e.windows.shed(now, core::slice::from_ref(lease), *term),
+                Err(_) => e.windows.shed_failed(now, lease),
+            }
+        }
         let e = &self.emergency;
         if e.lifeline == Lifeline::On && e.lifeline_ends.since(now) <= LIFELINE_RENEW_AT {
             self.throw_lifeline();
@@ -298,8 +321,9 @@ impl Daemon {
     fn renew_opening(&mut self, now: Millis, term: Millis) {
         let Self { emergency: e, root, config, .. } = self;
         let Some(opening) = e.windows.opening().copied() else { return };
-        let leases = e.without_lifeline(leases_of(opening.scope, config), config);
-        match e.firewall.grant(root, &leases, term) {
+        let leases = e.without_lifeline(leases_of(opening.scope, config));
+        let granted = if leases.is_empty() { Ok(()) } else { e.firewall.grant(root, &leases, term) };
+        match granted {
             Ok(()) => e.windows.renewed(now, term),
             // A firewall that is just being loaded anew: tried again with the next look, until the kernel's time is over.
             Err(_) => e.ready = false,
@@ -325,27 +349,25 @@ impl Daemon {
             Health::Sound | Health::Mended => e.ready = true,
         }
         tell(Event::RulesBack { backend: e.firewall.backend() });
-        self.give_again();
         // Its rules may have changed: asked anew.
         self.emergency.lifeline = Lifeline::Off;
         self.throw_lifeline();
+        // What the lifeline does not hold any more is the opening's.
+        self.give_again();
     }
 
-    /// Gives what runs once more, where it is gone, with the time that it had left.
+    /// Gives what runs once more, with the time that it had left. All of it: what still has some of its leases may have lost
+    /// the others (those of one family, or in the one foreign table that was loaded anew).
     pub(super) fn give_again(&mut self) {
         let now = self.now();
         let Self { emergency: e, root, config, .. } = self;
         let running: heapless::Vec<(Lease, Millis), SHEDS> = e.windows.shedding(now).collect();
         for (lease, left) in &running {
-            if e.firewall.left(root, lease).is_none() {
-                let _ = e.firewall.grant(root, core::slice::from_ref(lease), *left);
-            }
+            let _ = e.firewall.grant(root, core::slice::from_ref(lease), *left);
         }
         if let Some(o) = e.windows.opening().copied() {
-            let leases = e.without_lifeline(leases_of(o.scope, config), config);
-            if leases.first().is_some_and(|first| e.firewall.left(root, first).is_none()) {
-                let _ = e.firewall.grant(root, &leases, o.ends.since(now));
-            }
+            let leases = e.without_lifeline(leases_of(o.scope, config));
+            let _ = e.firewall.grant(root, &leases, o.ends.since(now));
         }
     }
 
@@ -395,10 +417,9 @@ pub fn same_rules(a: &Config, b: &Config) -> bool {
 
 impl Emergency {
     /// The lifeline holds the router's ports open anyway, for longer: an opening's shorter lease must not take its place.
-    fn without_lifeline(&self, mut leases: Leases, config: &Config) -> Leases {
+    fn without_lifeline(&self, mut leases: Leases) -> Leases {
         if self.lifeline == Lifeline::On {
-            let lan = lan(config);
-            leases.retain(|l| !matches!(l, Lease::Router { interface, .. } if lan.contains(interface)));
+            leases.retain(|l| !self.lifeline_leases.contains(l));
         }
         leases
     }
@@ -407,7 +428,8 @@ impl Emergency {
 /// Does anything in this config need packet rules?
 fn wants_rules(config: &Config) -> bool {
     use ctwarden::rung::Rung::{Open, Shed};
-    config.lifeline || config.ladder.contains(&Shed) || config.ladder.contains(&Open)
+    // Who only watches makes no rules either.
+    !config.ladder.is_empty() && (config.lifeline || config.ladder.contains(&Shed) || config.ladder.contains(&Open))
 }
 
 /// What stays impossible under a scope, in words.

@@ -72,6 +72,7 @@ impl Daemon {
         if let Some(asker) = asker {
             let answer = match done {
                 Ok(()) => Answer::Windows(self.windows()),
+                Err(Errno::EOPNOTSUPP) => Answer::NoRules,
                 Err(e) => Answer::Failed { errno: e as i32 },
             };
             self.control.answer(asker, &answer);

@@ -4,7 +4,7 @@
 //! run.rs     the loop: poll, look, turn, act; the only reader of the clock
 //! job.rs     a pass under way, in slices; answer.rs: what a request leads to
 //! act.rs     an action becomes a write or a pass, and its outcome an observation
-//! emergency.rs leases: given, renewed, taken back
+//! emergency.rs leases: given, renewed, taken back; no_windows.rs: in a program without
 //! work.rs    passes over the table, with all their buffers
 //! resize.rs  the limits at start, after a reload, after drift
 //! system.rs  the machine and its settings, by way of the journal (statefile.rs)
@@ -21,9 +21,14 @@ pub mod act;
 pub mod answer;
 mod bare;
 pub mod control;
+pub mod crash;
+#[cfg(feature = "nft")]
 pub mod emergency;
+#[cfg(not(feature = "nft"))]
+#[path = "no_windows.rs"]
+pub mod emergency;
+#[cfg(feature = "nft")]
 pub mod firewall;
-
 pub mod hooks;
 pub mod job;
 pub mod kernel;
@@ -35,6 +40,8 @@ pub mod signals;
 pub mod statefile;
 pub mod sysctl;
 pub mod system;
+#[cfg(feature = "nft")]
 pub mod taken;
+#[cfg(feature = "nft")]
 pub mod unload;
 pub mod work;

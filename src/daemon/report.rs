@@ -51,3 +51,8 @@ pub fn tell(event: Event) {
     };
     log::log!(level, "{event}");
 }
+
+/// Ports that the lifeline is not for, and the owner's rule that is why. (An event has no room for a text.)
+pub fn tell_kept_out(ports: u8, because: &str) {
+    log::warn!("lifeline: {ports} of the ports are kept out of it, the first by: {because}");
+}

@@ -57,12 +57,16 @@ pub const TIMEOUT_FOLDERS: [(&str, &str); 2] = [
 pub const CONFIG: &str = "etc/config/ctwarden";
 pub const STATE_DIR: &str = "var/run/ctwarden";
 pub const PROGRAM_FOLDERS: [&str; 5] = ["usr/sbin/", "sbin/", "usr/bin/", "bin/", "usr/local/sbin/"];
+#[allow(dead_code)] // until the loop gives leases
 pub const OWN_PROGRAM: &str = "proc/self/exe";
 pub const NOWHERE: Names = &["dev/null"];
 /// The lists of `-m recent`.
+#[allow(dead_code)] // until the loop gives leases
 pub const RECENT: &str = "proc/net/xt_recent/";
 /// The tables that iptables-legacy has loaded.
+#[allow(dead_code)] // until the loop gives leases
 pub const IPTABLES_NAMES: Names = &["proc/net/ip_tables_names"];
+pub const IP6TABLES_NAMES: Names = &["proc/net/ip6_tables_names"];
 /// The owner's scripts, and OpenWrt's program that runs such.
 pub const HOOKS: &str = "etc/hotplug.d/ctwarden";
 pub const HOTPLUG_CALL: &str = "sbin/hotplug-call";
@@ -149,23 +153,6 @@ pub fn read_all<'a>(fd: &OwnedFd, room: &'a mut [u8]) -> Result<&'a [u8], Errno>
         }
     }
     Ok(room.get(..used).unwrap_or(&[]))
-}
-
-/// More of a file than this is a fault.
-const WHOLE_MOST: usize = 1 << 20;
-
-/// A file, all of it, on the heap: for what is not done in the loop.
-pub fn read_whole(fd: &OwnedFd) -> Result<Vec<u8>, Errno> {
-    let mut text = Vec::new();
-    let mut room = [0; 4096];
-    while text.len() < WHOLE_MOST {
-        let piece = read_all(fd, &mut room)?;
-        if piece.is_empty() {
-            return Ok(text);
-        }
-        text.extend_from_slice(piece);
-    }
-    Err(Errno::EFBIG)
 }
 
 /// A file that is read at every look: kept open, so that a look costs one system call. Opened anew when it fails, since

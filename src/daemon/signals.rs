@@ -4,7 +4,6 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::unistd::{pipe2, read};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
-use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +16,8 @@ pub struct Signals {
 }
 
 impl Signals {
-    pub fn new() -> io::Result<Self> {
+    pub fn new() -> Result<Self, Errno> {
+        let errno = |e: std::io::Error| e.raw_os_error().map_or(Errno::EINVAL, Errno::from_raw);
         let (pipe, end) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
         let flag = || Arc::new(AtomicBool::new(false));
         let s = Self { pipe, stop: flag(), reload: flag(), status: flag() };
@@ -26,9 +26,9 @@ impl Signals {
         // A script has ended: it only wakes, for the next one's turn.
         for (signal, flag) in flags.map(|(signal, flag)| (signal, Some(flag))).into_iter().chain([(SIGCHLD, None)]) {
             if let Some(flag) = flag {
-                signal_hook::flag::register(signal, flag.clone())?;
+                signal_hook::flag::register(signal, flag.clone()).map_err(errno)?;
             }
-            signal_hook::low_level::pipe::register(signal, end.try_clone()?)?;
+            signal_hook::low_level::pipe::register(signal, end.try_clone().map_err(errno)?).map_err(errno)?;
         }
         Ok(s)
     }

@@ -52,6 +52,7 @@ impl StateFile {
     }
 
     /// The path of another file of the folder.
+    #[cfg_attr(not(feature = "nft"), allow(dead_code))]
     pub fn beside(&self, name: &str) -> SystemPath {
         let mut path = self.dir.clone();
         let _ = write!(path, "/{name}");
@@ -77,7 +78,7 @@ impl StateFile {
         if journal.is_empty() {
             return match unlink(self.path.as_str()) {
                 Ok(()) | Err(Errno::ENOENT) => {
-                    crate::crash::step();
+                    crate::daemon::crash::step();
                     Ok(())
                 }
                 Err(e) => Err(e),
@@ -96,7 +97,7 @@ pub fn put_whole(path: &str, mode: u32, pieces: &[&[u8]]) -> Result<(), Errno> {
     put(&fresh, mode, pieces).and_then(|()| renameat(AT_FDCWD, fresh.as_str(), AT_FDCWD, path)).inspect_err(|_| {
         let _ = unlink(fresh.as_str());
     })?;
-    crate::crash::step();
+    crate::daemon::crash::step();
     Ok(())
 }
 
@@ -117,7 +118,7 @@ fn put(path: &str, mode: u32, pieces: &[&[u8]]) -> Result<(), Errno> {
     // Whatever the umask is.
     fchmod(&fd, Mode::from_bits_truncate(mode as _))?;
     fsync(&fd)?;
-    crate::crash::step();
+    crate::daemon::crash::step();
     Ok(())
 }
 

@@ -96,7 +96,7 @@ pub fn set(
     let noted = state.save(journal);
     // Without a journal nothing is changed.
     let written = noted.map_or(Ok(()), |()| root.write_number(names(setting), to.0));
-    crate::crash::step();
+    crate::daemon::crash::step();
     let now = value(root, setting).unwrap_or(found);
     journal.applied(setting, now);
     noted.map_err(|e| Obstacle::NoJournal { errno: e as i32 })?;

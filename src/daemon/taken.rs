@@ -5,14 +5,16 @@
 
 use super::firewall::stateless;
 use super::root::Root;
-use super::statefile::{StateFault, StateFile};
+use super::statefile::{StateFault, StateFile, put_whole};
 use super::unload;
 use ctwarden::journal::Journal;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
-use nix::unistd::{Uid, unlink};
+use nix::unistd::{AccessFlags, Uid, access, read, unlink};
 use std::fmt;
+use std::os::fd::OwnedFd;
+use std::sync::Mutex;
 
 /// Where it is told what is done and why not, a line at a time.
 pub type Say<'s> = &'s mut dyn FnMut(fmt::Arguments<'_>);
@@ -31,6 +33,67 @@ impl From<Errno> for NotTaken {
     fn from(e: Errno) -> Self {
         NotTaken::Failed(e)
     }
+}
+
+/// The longest text there may be: ten times a router's default rules. Not on the heap, which never takes back, and no memory
+/// until it is written to.
+const MOST: usize = 128 * 1024;
+
+/// A text. One that is too long has no part left.
+pub struct Room {
+    bytes: [u8; MOST],
+    used: usize,
+    cut: bool,
+}
+
+impl Room {
+    const fn new() -> Self {
+        Self { bytes: [0; MOST], used: 0, cut: false }
+    }
+    pub fn clear(&mut self) {
+        (self.used, self.cut) = (0, false);
+    }
+    pub fn push(&mut self, piece: &[u8]) {
+        match self.bytes.get_mut(self.used..).and_then(|rest| rest.get_mut(..piece.len())) {
+            Some(place) => {
+                place.copy_from_slice(piece);
+                self.used += piece.len();
+            }
+            None => self.cut = true,
+        }
+    }
+    /// Reads to the end, as long as `wait` says that there is something.
+    pub fn fill(&mut self, fd: &OwnedFd, wait: &dyn Fn() -> bool) -> Result<(), Errno> {
+        self.clear();
+        let mut piece = [0; 2048];
+        while wait() {
+            match read(fd, &mut piece) {
+                Ok(0) => return self.text().map(drop),
+                Ok(n) => self.push(piece.get(..n).unwrap_or_default()),
+                Err(Errno::EINTR) => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Err(Errno::ETIMEDOUT)
+    }
+    /// EFBIG: it is longer than there is room.
+    pub fn text(&self) -> Result<&[u8], Errno> {
+        if self.cut { Err(Errno::EFBIG) } else { Ok(self.bytes.get(..self.used).unwrap_or_default()) }
+    }
+}
+
+/// What was found, what is there now, what is to be loaded.
+pub struct Rooms {
+    pub found: Room,
+    pub now: Room,
+    pub script: Room,
+}
+
+static ROOMS: Mutex<Rooms> = Mutex::new(Rooms { found: Room::new(), now: Room::new(), script: Room::new() });
+
+/// Does `work` with all rooms.
+pub fn in_rooms<T>(work: impl FnOnce(&mut Rooms) -> T) -> T {
+    work(&mut ROOMS.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
 }
 
 pub struct Record {
@@ -56,19 +119,20 @@ impl Record {
     }
 
     /// Keeps a file beside the record.
-    pub fn keep(&self, name: &str, pieces: &[&[u8]]) -> Result<(), Errno> {
-        super::statefile::put_whole(&self.state.beside(name), 0o600, pieces)
+    pub fn keep(&self, name: &str, text: &[u8]) -> Result<(), Errno> {
+        put_whole(&self.state.beside(name), 0o600, &[text])
     }
 
-    pub fn file(&self, name: &str) -> Result<std::os::fd::OwnedFd, Errno> {
+    pub fn file(&self, name: &str) -> Result<OwnedFd, Errno> {
         open(self.state.beside(name).as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())
     }
 
-    /// A kept file's text; empty where there is none.
-    pub fn kept(&self, name: &str) -> Result<Vec<u8>, Errno> {
+    /// Reads a kept file; nothing where there is none.
+    pub fn read(&self, name: &str, room: &mut Room) -> Result<(), Errno> {
+        room.clear();
         match self.file(name) {
-            Ok(fd) => super::root::read_whole(&fd),
-            Err(Errno::ENOENT) => Ok(Vec::new()),
+            Ok(fd) => room.fill(&fd, &|| true),
+            Err(Errno::ENOENT) => Ok(()),
             Err(e) => Err(e),
         }
     }
@@ -83,7 +147,7 @@ impl Record {
 pub fn is_out(dir: &str) -> bool {
     let mut path = super::root::SystemPath::new();
     let _ = fmt::write(&mut path, format_args!("{dir}/taken"));
-    nix::unistd::access(path.as_str(), nix::unistd::AccessFlags::F_OK).is_ok()
+    access(path.as_str(), AccessFlags::F_OK).is_ok()
 }
 
 /// Puts back modules, then rules. `false`: nothing was out.
@@ -92,15 +156,17 @@ pub fn back(root: &Root, dir: &str, say: Say<'_>) -> Result<bool, NotTaken> {
         return Ok(false);
     }
     let mut record = Record::open(root, dir)?;
-    // A record of an earlier boot is void: its rules and modules are as the boot made them.
-    let out = record.journal.unloaded || record.journal.stateless;
-    let loaded = if record.journal.unloaded { unload::back(root, &mut record, say) } else { Ok(()) };
-    let restored = if record.journal.stateless { stateless::back(root, &mut record, say) } else { Ok(()) };
-    if !out {
-        record.save()?;
-    }
-    loaded.and(restored)?;
-    Ok(out)
+    in_rooms(|rooms| {
+        // A record of an earlier boot is void: its rules and modules are as the boot made them.
+        let out = record.journal.unloaded || record.journal.stateless;
+        let loaded = if record.journal.unloaded { unload::back(root, &mut record, rooms, say) } else { Ok(()) };
+        let restored = if record.journal.stateless { stateless::back(root, &mut record, rooms, say) } else { Ok(()) };
+        if !out {
+            record.save()?;
+        }
+        loaded.and(restored)?;
+        Ok(out)
+    })
 }
 
 /// Bytes as they are, for a line.

@@ -7,9 +7,11 @@ use super::kernel::reader::{Buffers, Progress, Reader};
 use super::root::{RELEASE, Root, TIMEOUT_FOLDERS};
 use ctwarden::config::Config;
 use ctwarden::decide::sample::{HolderId, Order, Sample, scramble};
+use ctwarden::decide::shed::{Choice, Pressure, Spared, choose};
 use ctwarden::decide::trim::{Goal, Plan};
 use ctwarden::entry::Entry;
 use ctwarden::incident::{CULPRITS, Culprit, Culprits};
+use ctwarden::lease::Lease;
 use ctwarden::observe::census::{Census, KINDS};
 use ctwarden::observe::timeouts::{Timeout, Timeouts, kernel_version};
 use ctwarden::protocol::{By, ROWS_MOST, Selection, Top, TopKey, TopRow};
@@ -181,6 +183,12 @@ impl Work {
         self.netlink
     }
 
+    /// Whom to cap, by the sample that the plan was just made from.
+    pub fn choose(&self, pressure: &Pressure, running: &[Lease], spared: &Spared<'_>) -> Choice {
+        let is_cut = |holder| self.room.plan.cuts(HolderId::new(holder, self.key));
+        choose(&self.room.census, pressure, &is_cut, running, spared)
+    }
+
     /// Turns the sample into a plan.
     pub fn make_plan(&mut self, goal: Goal, level_only: bool) {
         let salt = self.draw();
@@ -193,13 +201,10 @@ impl Work {
         let mut c = Culprits::default();
         let permille = |share: ctwarden::observe::tally::Share| Permille(share.0 / 10);
         for row in self.room.census.top_sources(CULPRITS) {
-            let _ =
-                c.sources.push(Culprit { key: TopKey::Source(row.key.address()), share: permille(row.tally.share) });
+            let _ = c.sources.push(Culprit { key: row.key.into(), share: permille(row.tally.share) });
         }
         for row in self.room.census.top_destinations(CULPRITS) {
-            let d = row.key;
-            let key = TopKey::Destination { address: d.address(), protocol: d.protocol(), port: d.port() };
-            let _ = c.destinations.push(Culprit { key, share: permille(row.tally.share) });
+            let _ = c.destinations.push(Culprit { key: row.key.into(), share: permille(row.tally.share) });
         }
         c
     }
@@ -218,19 +223,9 @@ impl Work {
             let _ = top.rows.push(TopRow { key, tally, at_most });
         };
         match by {
-            By::Source => {
-                self.room.census.top_sources(n).for_each(|r| add(TopKey::Source(r.key.address()), r.tally, r.at_most))
-            }
-            By::Prefix => self
-                .room
-                .census
-                .top_prefixes(n)
-                .for_each(|r| add(TopKey::Prefix(r.key.address(), r.key.bits()), r.tally, r.at_most)),
-            By::Destination => self.room.census.top_destinations(n).for_each(|r| {
-                let key =
-                    TopKey::Destination { address: r.key.address(), protocol: r.key.protocol(), port: r.key.port() };
-                add(key, r.tally, r.at_most);
-            }),
+            By::Source => self.room.census.top_sources(n).for_each(|r| add(r.key.into(), r.tally, r.at_most)),
+            By::Prefix => self.room.census.top_prefixes(n).for_each(|r| add(r.key.into(), r.tally, r.at_most)),
+            By::Destination => self.room.census.top_destinations(n).for_each(|r| add(r.key.into(), r.tally, r.at_most)),
             By::State => ctwarden::entry::Class::ALL.into_iter().take(n).for_each(|class| {
                 let tally = self.room.census.class(class);
                 add(TopKey::State(class), tally, tally.count);

@@ -226,6 +226,7 @@ pub struct Ladder {
     /// Max could not be raised, could not be put back: not tried again in this climb, in this calm.
     grow_failed: bool,
     shrink_failed: bool,
+    /// The last trim, until the table is at the high mark again.
     trimmed_at: Option<Millis>,
     /// Times in a row that the table was at the high mark again soon after a trim.
     came_back: u8,
@@ -252,7 +253,7 @@ impl Ladder {
                 return None;
             }
             Verdict::Misreported => {
-                self.end_climb();
+                self.end_climb(now.since(e.since));
                 return None;
             }
             Verdict::Calm => return self.rest(now, e, s, means),
@@ -263,6 +264,11 @@ impl Ladder {
         }
         if let Some((at, bought @ None)) = &mut self.last_flush {
             *bought = Some(now.since(*at));
+        }
+        // Over calms too: in an attack that trims hold, they come several times a second.
+        if let Some(at) = self.trimmed_at.take() {
+            let soon = now.since(at) < COMES_BACK;
+            self.came_back = if soon { self.came_back.saturating_add(1) } else { 0 };
         }
         let full = Reason::Full { lasted: e.full_for, hold: marks.hold };
         let high = if occupancy < marks.high { full } else { Reason::High { occupancy, high: marks.high } };
@@ -294,10 +300,8 @@ impl Ladder {
                         return Some(Decision { action, reason: high });
                     }
                 }
-                Rung::Flush if saturated && before_had_its_time => {
-                    if self.flush_is_allowed(now, s) {
-                        return Some(Decision { action: Action::Flush, reason: full });
-                    }
+                Rung::Flush if saturated && before_had_its_time && self.flush_is_allowed(now, s) => {
+                    return Some(Decision { action: Action::Flush, reason: full });
                 }
                 Rung::Open if saturated && before_had_its_time && means.can_open => {
                     match self.opens.check(now, s.opens_per_hour) {
@@ -320,8 +324,11 @@ impl Ladder {
         None
     }
 
-    /// The load is gone: what trims did not do counts for no later climb.
-    fn end_climb(&mut self) {
+    /// The load has been gone for so long: what trims did not do counts for no later climb.
+    fn end_climb(&mut self, lasted: Millis) {
+        if lasted >= COMES_BACK {
+            self.came_back = 0;
+        }
         self.trim_failing = None;
         self.trim_pause = Millis(0);
         self.refused.clear();
@@ -330,7 +337,7 @@ impl Ladder {
     /// In calm: the climb starts anew next time, and max goes back.
     fn rest(&mut self, now: Millis, e: &Evidence, s: &Settings, means: &Means) -> Option<Decision> {
         let lasted = now.since(e.since);
-        self.end_climb();
+        self.end_climb(lasted);
         // Not at once: in an attack that trims hold, calm comes several times a second.
         self.grow_failed &= lasted < GROWN_REST;
         if lasted >= s.flush_gain
@@ -393,9 +400,6 @@ impl Ladder {
                 if o.action == Action::Shed {
                     self.shed_not_before = now.after(SHED_PAUSE);
                 }
-                // Over calms too: in an attack that trims hold, they come several times a second.
-                let soon = self.trimmed_at.is_some_and(|at| now.since(at) < COMES_BACK);
-                self.came_back = if soon { self.came_back.saturating_add(1) } else { 0 };
                 self.trimmed_at = Some(now);
                 let gained = o.before.less(o.after);
                 if o.after < max.part(e.relief_from(marks)) {
@@ -429,10 +433,11 @@ impl Ladder {
 
     /// The config changed, or the module came anew: what failed may work now.
     pub fn renew(&mut self) {
-        self.end_climb();
+        self.end_climb(COMES_BACK);
         self.trim_not_before = Millis(0);
         (self.grow_failed, self.shrink_failed) = (false, false);
         self.flush_failed = None;
+        self.trimmed_at = None;
     }
 
     /// Flushes done within the last hour.

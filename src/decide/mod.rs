@@ -2,4 +2,5 @@
 
 pub mod ladder;
 pub mod sample;
+pub mod shed;
 pub mod trim;

@@ -30,7 +30,7 @@ pub const LEVEL_FLOOR: Entries = Entries(64);
 /// the steps that take from anyone.
 pub const HOLDERS: usize = 256;
 /// Rows of a sample that a holder must have to be cut: fewer do not tell a hog from chance.
-const SAMPLED_ROWS_FLOOR: u32 = 8;
+pub(super) const SAMPLED_ROWS_FLOOR: u32 = 8;
 /// Idle seconds from which an assured flow of a light holder may go.
 const QUIET_S: u16 = 10;
 
@@ -278,6 +278,11 @@ impl Plan {
             *n += 1;
         }
         Some(step)
+    }
+
+    /// Does this holder have more than the level allows? Closing entries are not counted: what is over holds nobody back.
+    pub fn cuts(&self, holder: HolderId) -> bool {
+        self.holders.binary_search_by_key(&holder, |(h, _)| *h).is_ok()
     }
 
     /// What each step has taken so far.

@@ -1,7 +1,7 @@
 //! What is opened by which lease on this system: the config, less what the firewall that stands there forbids.
 
 use super::Family;
-use super::saved::{Flow, admits, masquerades, translates_dns};
+use super::saved::{Flow, admits, nat};
 use crate::config::{Config, INTERFACE, LANS, PORTS};
 use crate::entry::protocol;
 use crate::lease::Scope;
@@ -50,7 +50,8 @@ impl Plan {
     /// For this config beside the firewall that `iptables-save` showed. `nft`: nftables has rules of its own, which it
     /// does not show: nobody knows then what they translate.
     pub fn new(family: Family, config: &Config, saved: &[u8], nft: bool) -> Self {
-        let dns = config.lifeline_dns && !nft && !translates_dns(saved);
+        let nat = nat(saved);
+        let dns = config.lifeline_dns && !nft && !nat.dns;
         let lan = |name: &String<INTERFACE>| {
             let admits = |protocol, port| admits(saved, &Flow { interface: name, protocol, port });
             let sure = |port: &&u16| config.lifeline && admits(protocol::TCP, **port);
@@ -67,18 +68,18 @@ impl Plan {
             lans: config.lan.iter().filter(|name| is_plain(name)).map(lan).collect(),
             ports: config.ports.clone(),
             scope: config.open_scope,
-            routed: family == Family::V6 && config.open_scope >= Scope::Lan && !nft && !masquerades(saved),
+            routed: family == Family::V6 && config.open_scope >= Scope::Lan && !nft && !nat.source,
         }
     }
 
-    /// Whether a lease opens this port on this interface; `lifeline`: whether the lifeline does.
-    pub fn covers(&self, interface: &str, protocol: u8, port: u16, lifeline: bool) -> bool {
-        self.lans.iter().filter(|lan| lan.interface == interface).any(|lan| match (protocol, port) {
+    /// Whether a lease opens this port on an interface; `lifeline`: whether the lifeline does.
+    pub fn covers(&self, lan: &Lan, protocol: u8, port: u16, lifeline: bool) -> bool {
+        match (protocol, port) {
             (protocol::UDP, port) if DHCP.contains(&port) => lan.dhcp && DHCP.get(self.family as usize) == Some(&port),
             (protocol::UDP | protocol::TCP, DNS) if lan.dns => true,
             (protocol::TCP, port) => lan.sure.contains(&port) || !lifeline && lan.others.contains(&port),
             _ => false,
-        })
+        }
     }
 }
 
@@ -107,10 +108,10 @@ mod tests {
             (lan.sure.as_slice(), lan.others.as_slice(), lan.dhcp, lan.dns),
             (&[22, 443][..], &[80][..], true, true)
         );
-        assert!(plan.covers("br-lan", protocol::TCP, 22, true) && plan.covers("br-lan", protocol::UDP, 67, true));
-        assert!(plan.covers("br-lan", protocol::TCP, 80, false) && !plan.covers("br-lan", protocol::TCP, 80, true));
-        assert!(!plan.covers("br-lan", protocol::UDP, 547, true) && !plan.covers("eth0", protocol::TCP, 22, true));
-        assert!(!plan.covers("br-lan", protocol::TCP, 8080, false));
+        assert!(plan.covers(lan, protocol::TCP, 22, true) && plan.covers(lan, protocol::UDP, 67, true));
+        assert!(plan.covers(lan, protocol::TCP, 80, false) && !plan.covers(lan, protocol::TCP, 80, true));
+        assert!(!plan.covers(lan, protocol::UDP, 547, true));
+        assert!(!plan.covers(lan, protocol::TCP, 8080, false));
         assert!(!Plan::new(Family::V4, &config, saved, true).lans[0].dns, "nobody knows what nft does with DNS");
     }
 

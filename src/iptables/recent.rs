@@ -6,6 +6,7 @@
 //! end takes the entry out.
 
 use super::Family;
+use super::rules::{FORWARD, INPUT, NEW, RAW};
 use crate::entry::mask;
 use crate::lease::{LIFELINE_TERM, Lease, TERM};
 use crate::observe::text::{decimal, fields};
@@ -50,6 +51,17 @@ impl List {
         }
     }
 
+    /// The heads without which a lease in it would do nothing, or half of it.
+    pub const fn needs(self) -> u8 {
+        match self {
+            List::Lifeline | List::Router => RAW | INPUT,
+            List::Lan => RAW | FORWARD,
+            List::Ports => RAW,
+            List::All => INPUT | FORWARD,
+            List::Shed | List::Destination => NEW,
+        }
+    }
+
     /// What its rules have after `--seconds`: any lease in it lasts so long, a shorter one too.
     pub const fn term(self) -> Millis {
         match self {
@@ -59,24 +71,49 @@ impl List {
     }
 }
 
-/// The entry of a switch.
-pub const fn zeros(family: Family) -> IpAddr {
-    match family {
-        Family::V4 => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        Family::V6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+/// A set of lists of both families.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lists(u16);
+
+impl Lists {
+    /// Puts one more in.
+    pub const fn add(&mut self, list: List, family: Family) {
+        self.0 |= 1 << (list as u8 * 2 + family as u8);
+    }
+    /// The lifeline's alone, or all others.
+    pub const fn only(&self, lifeline: bool) -> Self {
+        let of_lifeline = 0b11 << (List::Lifeline as u8 * 2);
+        Lists(if lifeline { self.0 & of_lifeline } else { self.0 & !of_lifeline })
+    }
+    /// None.
+    pub const fn is_empty(&self) -> bool {
+        self.0 == 0
     }
 }
 
-/// Which entry of a list of hogs a lease is; `None`: it is a switch.
-pub fn hog(lease: &Lease) -> Option<(List, Family, IpAddr)> {
-    let (list, address) = match *lease {
+/// Each once, both families of a list together.
+impl Iterator for Lists {
+    type Item = (List, Family);
+
+    // One copy: it is all that grant, revoke and left are made of.
+    #[inline(never)]
+    fn next(&mut self) -> Option<(List, Family)> {
+        let first = self.0.trailing_zeros() as usize;
+        let list = List::ALL.get(first / 2)?;
+        self.0 &= self.0.wrapping_sub(1);
+        Some((*list, *Family::ALL.get(first % 2)?))
+    }
+}
+
+/// The entry that a lease is in its lists: an address, or zeros where the list is a switch.
+pub fn entry(lease: &Lease, family: Family) -> IpAddr {
+    match (lease, family) {
         // What is written to the file is not masked by the kernel.
-        Lease::Source(address @ IpAddr::V6(_)) => (List::Shed, mask(address, 64)),
-        Lease::Source(address) => (List::Shed, address),
-        Lease::Destination { address, .. } => (List::Destination, address),
-        _ => return None,
-    };
-    Some((list, if address.is_ipv6() { Family::V6 } else { Family::V4 }, address))
+        (Lease::Source(address @ IpAddr::V6(_)), _) => mask(*address, 64),
+        (Lease::Source(address) | Lease::Destination { address, .. }, _) => *address,
+        (_, Family::V4) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        (_, Family::V6) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    }
 }
 
 /// Longest line that the kernel takes, the end of line in it.
@@ -138,11 +175,19 @@ mod tests {
 
     #[test]
     fn orders_are_as_the_kernel_reads_them() {
-        assert_eq!(order(true, zeros(Family::V6)), "+::\n");
+        let all = Lease::All { ipv6: true };
+        assert_eq!(order(true, entry(&all, Family::V6)), "+::\n");
+        assert_eq!(order(true, entry(&all, Family::V4)), "+0.0.0.0\n");
         let longest = order(false, "1111:2222:3333:4444:5555:6666:7777:8888".parse().unwrap());
         assert_eq!(longest, "-1111:2222:3333:4444:5555:6666:7777:8888\n");
         assert!(longest.len() <= 41, "the kernel cuts what is longer");
-        let hog = hog(&Lease::Source("fd00:0:0:1::5".parse().unwrap()));
-        assert_eq!(hog, Some((List::Shed, Family::V6, "fd00:0:0:1::".parse().unwrap())));
+        let hog = Lease::Source("fd00:0:0:1::5".parse().unwrap());
+        assert_eq!(order(true, entry(&hog, Family::V6)), "+fd00:0:0:1::\n");
+        let mut lists = Lists::default();
+        lists.add(List::Router, Family::V6);
+        lists.add(List::Lifeline, Family::V4);
+        assert!(lists.clone().eq([(List::Lifeline, Family::V4), (List::Router, Family::V6)]));
+        assert!(lists.only(true).eq([(List::Lifeline, Family::V4)]));
+        assert!(lists.only(false).eq([(List::Router, Family::V6)]) && Lists::default().is_empty());
     }
 }

@@ -18,7 +18,9 @@
 use super::Family;
 use super::plan::{Lan, Plan};
 use crate::lease::Scope;
-use core::fmt::{Result, Write};
+
+/// Where text goes.
+pub type Out<'a> = &'a mut dyn FnMut(&str);
 
 /// A foreign chain that leads to one of ours.
 #[derive(Clone, Copy, Debug)]
@@ -37,11 +39,14 @@ pub struct Head {
 pub struct Table {
     name: &'static str,
     /// Where it is entered.
-    pub heads: &'static [Head],
+    pub heads: u8,
     /// Chains of ours, without `ctwarden_`.
     chains: &'static [&'static str],
-    rules: &'static str,
+    rules: &'static [Rule],
 }
+
+/// When there is such a rule, and its text.
+type Rule = (u16, &'static str);
 
 const fn head(bit: u8, chain: &'static str, ours: &'static str, marker: &'static str) -> Head {
     Head { bit: 1 << bit, chain, ours, marker }
@@ -56,75 +61,101 @@ pub const FORWARD: u8 = 0b1000;
 /// Capped.
 pub const NEW: u8 = 0b10_0000;
 
-// A line: flags, a blank, the rule. Flags: 4, 6 this family; A scope all; R un-NATed TCP; i for each LAN interface, and with
-// it h DHCP, d DNS. In the rule: %i interface, %p its sure ports, %q its other ports (a line for no port is left out), %a all
-// ports, %r a lease of 30 s, %l the lifeline's, %z a mask of zeros, %x the suffix of names, %s the mask of a source, %n its bits.
+const ALWAYS: u16 = 0;
+const V4: u16 = 1;
+const V6: u16 = 1 << 1;
+/// Scope all.
+const ALL: u16 = 1 << 2;
+/// Un-NATed TCP.
+const ROUTED: u16 = 1 << 3;
+/// Once for each LAN interface (`%i`) ...
+const LAN: u16 = 1 << 4;
+/// ... where DHCP comes through, ...
+const DHCP: u16 = 1 << 5;
+/// ... DNS ...
+const DNS: u16 = 1 << 6;
+/// ... has sure ports (`%p`) ...
+const SURE: u16 = 1 << 7;
+/// ... or others (`%q`).
+const OTHERS: u16 = 1 << 8;
+/// There are ports at all (`%a`).
+const PORTS: u16 = 1 << 9;
+
+/// Once for packets to the router, once for its answers.
+const BOTH: u16 = 1 << 10;
 
 /// Protocol 68 to 67: only to the router or broadcast, so that no private address gets past the router untranslated.
-const RAW_RULES: &str = "\
-i -A ctwarden_in -i %i -p tcp -m multiport --dports %p -m addrtype --dst-type LOCAL --limit-iface-in -j ctwarden_go
-i -A ctwarden_in -i %i -p tcp -m multiport --dports %q -m addrtype --dst-type LOCAL --limit-iface-in -j ctwarden_open
-ih4 -A ctwarden_in -i %i -p udp --sport 68 --dport 67 -m addrtype --dst-type LOCAL,BROADCAST --limit-iface-in -j ctwarden_go
-ih6 -A ctwarden_in -i %i -d ff02::1:2 -p udp --sport 546 --dport 547 -j ctwarden_go
-id -A ctwarden_in -i %i -p udp --dport 53 -m addrtype --dst-type LOCAL --limit-iface-in -j ctwarden_go
-id -A ctwarden_in -i %i -p tcp --dport 53 -m addrtype --dst-type LOCAL --limit-iface-in -j ctwarden_go
-i -A ctwarden_out -o %i -p tcp -m multiport --sports %p -m addrtype --src-type LOCAL --limit-iface-out -j ctwarden_go
-i -A ctwarden_out -o %i -p tcp -m multiport --sports %q -m addrtype --src-type LOCAL --limit-iface-out -j ctwarden_open
-ih4 -A ctwarden_out -o %i -p udp --sport 67 --dport 68 -j ctwarden_go
-ih6 -A ctwarden_out -o %i -p udp --sport 547 --dport 546 -j ctwarden_go
-id -A ctwarden_out -o %i -p udp --sport 53 -m addrtype --src-type LOCAL --limit-iface-out -j ctwarden_go
-id -A ctwarden_out -o %i -p tcp --sport 53 -m addrtype --src-type LOCAL --limit-iface-out -j ctwarden_go
- -A ctwarden_go %llifeline%x -j CT --notrack
- -A ctwarden_go -j ctwarden_open
- -A ctwarden_open %rrouter%x -j CT --notrack
-A -A ctwarden_in -p tcp -m multiport --dports %a -m addrtype --dst-type LOCAL --limit-iface-in %rports%x -j CT --notrack
-A -A ctwarden_out -p tcp -m multiport --sports %a -m addrtype --src-type LOCAL --limit-iface-out %rports%x -j CT --notrack
-iR -A ctwarden_in -i %i -p tcp %rlan%x -m addrtype ! --dst-type LOCAL -j CT --notrack
-R -A ctwarden_in -p tcp ! --tcp-flags SYN,ACK SYN %rlan%x -m addrtype ! --dst-type LOCAL -j CT --notrack
-";
+const RAW_RULES: &[Rule] = &[
+    (
+        BOTH | LAN | SURE,
+        "-A ctwarden_%w -%v %i -p tcp -m multiport --%ds %p -m addrtype --%t-type LOCAL --limit-iface-%w -j ctwarden_go",
+    ),
+    (
+        BOTH | LAN | OTHERS,
+        "-A ctwarden_%w -%v %i -p tcp -m multiport --%ds %q -m addrtype --%t-type LOCAL --limit-iface-%w -j ctwarden_open",
+    ),
+    (
+        BOTH | LAN | DHCP | V4,
+        "-A ctwarden_%w -%v %i -p udp --%e 68 --%d 67 -m addrtype --%t-type LOCAL,BROADCAST --limit-iface-%w -j ctwarden_go",
+    ),
+    (BOTH | LAN | DHCP | V6, "-A ctwarden_%w -%v %i -p udp --%e 546 --%d 547 %g -j ctwarden_go"),
+    (
+        BOTH | LAN | DNS,
+        "-A ctwarden_%w -%v %i -p udp --%d 53 -m addrtype --%t-type LOCAL --limit-iface-%w -j ctwarden_go",
+    ),
+    (
+        BOTH | LAN | DNS,
+        "-A ctwarden_%w -%v %i -p tcp --%d 53 -m addrtype --%t-type LOCAL --limit-iface-%w -j ctwarden_go",
+    ),
+    (ALWAYS, "-A ctwarden_go %llifeline%x -j CT --notrack"),
+    (ALWAYS, "-A ctwarden_go -j ctwarden_open"),
+    (ALWAYS, "-A ctwarden_open %rrouter%x -j CT --notrack"),
+    (
+        BOTH | ALL | PORTS,
+        "-A ctwarden_%w -p tcp -m multiport --%ds %a -m addrtype --%t-type LOCAL --limit-iface-%w %rports%x -j CT --notrack",
+    ),
+    (LAN | ROUTED, "-A ctwarden_in -i %i -p tcp %rlan%x -m addrtype ! --dst-type LOCAL -j CT --notrack"),
+    (ROUTED, "-A ctwarden_in -p tcp ! --tcp-flags SYN,ACK SYN %rlan%x -m addrtype ! --dst-type LOCAL -j CT --notrack"),
+];
 
-const FILTER_RULES: &str = "\
-A -A ctwarden_in %rall%x -j ACCEPT
-A -A ctwarden_fwd %rall%x -j ACCEPT
-A -A ctwarden_out %rall%x -j ACCEPT
- -A ctwarden_in -m conntrack ! --ctstate UNTRACKED -j RETURN
- -A ctwarden_fwd -m conntrack ! --ctstate UNTRACKED -j RETURN
- -A ctwarden_out -m conntrack ! --ctstate UNTRACKED -j RETURN
-i -A ctwarden_in -i %i -p tcp -m multiport --dports %p -j ctwarden_go
-i -A ctwarden_in -i %i -p tcp -m multiport --dports %q -j ctwarden_open
-ih4 -A ctwarden_in -i %i -p udp --sport 68 --dport 67 -j ctwarden_go
-ih6 -A ctwarden_in -i %i -p udp --sport 546 --dport 547 -j ctwarden_go
-id -A ctwarden_in -i %i -p udp --dport 53 -j ctwarden_go
-id -A ctwarden_in -i %i -p tcp --dport 53 -j ctwarden_go
-i -A ctwarden_out -o %i -p tcp -m multiport --sports %p -j ctwarden_go
-i -A ctwarden_out -o %i -p tcp -m multiport --sports %q -j ctwarden_open
-ih4 -A ctwarden_out -o %i -p udp --sport 67 --dport 68 -j ctwarden_go
-ih6 -A ctwarden_out -o %i -p udp --sport 547 --dport 546 -j ctwarden_go
-id -A ctwarden_out -o %i -p udp --sport 53 -j ctwarden_go
-id -A ctwarden_out -o %i -p tcp --sport 53 -j ctwarden_go
- -A ctwarden_go %llifeline%x -j ACCEPT
- -A ctwarden_go -j ctwarden_open
- -A ctwarden_open %rrouter%x -j ACCEPT
-iR -A ctwarden_fwd -i %i -p tcp %rlan%x -j ACCEPT
-R -A ctwarden_fwd -p tcp ! --tcp-flags SYN,ACK SYN %rlan%x -j ACCEPT
-";
+const FILTER_RULES: &[Rule] = &[
+    (BOTH | ALL, "-A ctwarden_%w %rall%x -j ACCEPT"),
+    (ALL, "-A ctwarden_fwd %rall%x -j ACCEPT"),
+    (BOTH, "-A ctwarden_%w -m conntrack ! --ctstate UNTRACKED -j RETURN"),
+    (ALWAYS, "-A ctwarden_fwd -m conntrack ! --ctstate UNTRACKED -j RETURN"),
+    (BOTH | LAN | SURE, "-A ctwarden_%w -%v %i -p tcp -m multiport --%ds %p -j ctwarden_go"),
+    (BOTH | LAN | OTHERS, "-A ctwarden_%w -%v %i -p tcp -m multiport --%ds %q -j ctwarden_open"),
+    (BOTH | LAN | DHCP | V4, "-A ctwarden_%w -%v %i -p udp --%e 68 --%d 67 -j ctwarden_go"),
+    (BOTH | LAN | DHCP | V6, "-A ctwarden_%w -%v %i -p udp --%e 546 --%d 547 -j ctwarden_go"),
+    (BOTH | LAN | DNS, "-A ctwarden_%w -%v %i -p udp --%d 53 -j ctwarden_go"),
+    (BOTH | LAN | DNS, "-A ctwarden_%w -%v %i -p tcp --%d 53 -j ctwarden_go"),
+    (ALWAYS, "-A ctwarden_go %llifeline%x -j ACCEPT"),
+    (ALWAYS, "-A ctwarden_go -j ctwarden_open"),
+    (ALWAYS, "-A ctwarden_open %rrouter%x -j ACCEPT"),
+    (LAN | ROUTED, "-A ctwarden_fwd -i %i -p tcp %rlan%x -j ACCEPT"),
+    (ROUTED, "-A ctwarden_fwd -p tcp ! --tcp-flags SYN,ACK SYN %rlan%x -j ACCEPT"),
+];
 
 /// `CONFIRMED` are packets of flows that have an entry: without that test a one-way UDP flow loses nearly all. hashlimit
 /// has no protocol in its key and recent no port: a listed destination has the rate for each of its ports by itself. Its
 /// table is only for what is listed, so it can be small; the slow collector spares a wake-up a second.
-const MANGLE_RULES: &str = "\
- -A ctwarden_new -m conntrack ! --ctstate NEW -j RETURN
- -A ctwarden_new -m conntrack --ctstatus CONFIRMED -j RETURN
- -A ctwarden_new -m recent --rcheck --reap --seconds 30 --mask %s --name ctwarden_shed%x -m hashlimit \
---hashlimit-name ctwarden_shed%x --hashlimit-above 20/sec --hashlimit-mode srcip --hashlimit-srcmask %n %h -j DROP
- -A ctwarden_new -m recent --rcheck --reap --seconds 30 --rdest --name ctwarden_dest%x -m hashlimit \
---hashlimit-name ctwarden_dest%x --hashlimit-above 100/sec --hashlimit-burst 100 --hashlimit-mode dstip,dstport %h -j DROP
-";
+const MANGLE_RULES: &[Rule] = &[
+    (ALWAYS, "-A ctwarden_new -m conntrack ! --ctstate NEW -j RETURN"),
+    (ALWAYS, "-A ctwarden_new -m conntrack --ctstatus CONFIRMED -j RETURN"),
+    (
+        ALWAYS,
+        "-A ctwarden_new -m recent --rcheck --reap --seconds 30 --mask %s --name ctwarden_shed%x -m hashlimit --hashlimit-name ctwarden_shed%x --hashlimit-above 20/sec --hashlimit-mode srcip --hashlimit-srcmask %n %h -j DROP",
+    ),
+    (
+        ALWAYS,
+        "-A ctwarden_new -m recent --rcheck --reap --seconds 30 --rdest --name ctwarden_dest%x -m hashlimit --hashlimit-name ctwarden_dest%x --hashlimit-above 100/sec --hashlimit-burst 100 --hashlimit-mode dstip,dstport %h -j DROP",
+    ),
+];
 
-/// What stands for each letter after a `%`, for IPv4 and IPv6.
-const WORDS: &[(u8, [&str; 2])] = &[
+/// What stands for a letter after a `%`, for IPv4 and IPv6: the suffix of names, a lease of 30 s and the lifeline's,
+/// the mask of a source and its bits, what keeps hashlimit small.
+const BY_FAMILY: &[(u8, [&str; 2])] = &[
     (b'x', ["", "6"]),
-    (b'z', ["0.0.0.0", "::"]),
     (b's', ["255.255.255.255", "ffff:ffff:ffff:ffff::"]),
     (b'n', ["32", "64"]),
     (b'h', ["--hashlimit-htable-size 64 --hashlimit-htable-max 256 --hashlimit-htable-gcinterval 30000"; 2]),
@@ -144,25 +175,32 @@ const WORDS: &[(u8, [&str; 2])] = &[
     ),
 ];
 
+/// The same for packets to the router and for its answers: way and interface, its port and the other's, its address, where
+/// DHCPv6 servers are asked.
+const BY_SIDE: &[(u8, [&str; 2])] = &[
+    (b'w', ["in", "out"]),
+    (b'v', ["i", "o"]),
+    (b'd', ["dport", "sport"]),
+    (b'e', ["sport", "dport"]),
+    (b't', ["dst", "src"]),
+    (b'g', ["-d ff02::1:2", ""]),
+];
+
 /// The tables, what is least likely to be missing first: a restore ends at the first that it cannot load.
-pub const TABLES: [Table; 3] = [
-    Table {
-        name: "filter",
-        heads: &[
-            head(2, "INPUT", "in", "input"),
-            head(3, "FORWARD", "fwd", "forward"),
-            head(4, "OUTPUT", "out", "output"),
-        ],
-        chains: &["in", "fwd", "out", "go", "open"],
-        rules: FILTER_RULES,
-    },
-    Table {
-        name: "raw",
-        heads: &[head(0, "PREROUTING", "in", "raw_in"), head(1, "OUTPUT", "out", "raw_out")],
-        chains: &["in", "out", "go", "open"],
-        rules: RAW_RULES,
-    },
-    Table { name: "mangle", heads: &[head(5, "PREROUTING", "new", "new")], chains: &["new"], rules: MANGLE_RULES },
+pub static TABLES: [Table; 3] = [
+    Table { name: "filter", heads: INPUT | FORWARD, chains: &["in", "fwd", "out", "go", "open"], rules: FILTER_RULES },
+    Table { name: "raw", heads: RAW, chains: &["in", "out", "go", "open"], rules: RAW_RULES },
+    Table { name: "mangle", heads: NEW, chains: &["new"], rules: MANGLE_RULES },
+];
+
+/// All heads, by their bits.
+pub static HEADS: [Head; 6] = [
+    head(0, "PREROUTING", "in", "raw_in"),
+    head(1, "OUTPUT", "out", "raw_out"),
+    head(2, "INPUT", "in", "input"),
+    head(3, "FORWARD", "fwd", "forward"),
+    head(4, "OUTPUT", "out", "output"),
+    head(5, "PREROUTING", "new", "new"),
 ];
 
 impl Head {
@@ -171,125 +209,115 @@ impl Head {
         ["at_", self.marker]
     }
 
-    /// The marker first, since what is put first comes to stand second.
-    fn rules(&self, out: &mut dyn Write, verb: &str, place: &str, family: Family) -> Result {
-        for (rest, ends) in [
-            (["-j ctwarden_", self.ours], ""),
-            (["-p 255 -m recent --rcheck --name ctwarden_at_", self.marker], family.suffix()),
-        ] {
-            text(out, &[verb, self.chain, place, rest[0], rest[1], ends, "\n"])?;
+    /// The marker last, since what is put last comes to stand first.
+    fn rules(&self, out: Out<'_>, verb: &str, place: &str, family: Family) {
+        let marker = "-p 255 -m recent --rcheck --name ctwarden_at_";
+        for [what, name, suffix] in [["-j ctwarden_", self.ours, ""], [marker, self.marker, family.suffix()]] {
+            [verb, self.chain, place, what, name, suffix, "\n"].iter().for_each(|part| out(part));
         }
-        Ok(())
     }
-}
-
-fn text(out: &mut dyn Write, parts: &[&str]) -> Result {
-    parts.iter().try_for_each(|part| out.write_str(part))
 }
 
 impl Table {
     /// The heads that a plan wants.
     pub fn wanted(&self, plan: &Plan) -> u8 {
-        let all: u8 = self.heads.iter().map(|h| h.bit).sum();
         // Nothing to say there: forwarded packets need not pass an empty chain.
-        if plan.routed || plan.scope == Scope::All { all } else { all & !FORWARD }
+        if plan.routed || plan.scope == Scope::All { self.heads } else { self.heads & !FORWARD }
     }
 
     /// Fills our chains anew and makes the heads what they should be. `there`: the heads that are there.
-    ///
-    /// # Errors
-    /// Those of `out`.
-    pub fn load(&self, out: &mut dyn Write, plan: &Plan, there: u8) -> Result {
+    pub fn load(&self, out: Out<'_>, plan: &Plan, there: u8) {
         let wanted = self.wanted(plan);
-        self.begin(out)?;
-        for head in self.heads {
+        self.begin(out);
+        for head in HEADS.iter().filter(|head| self.heads & head.bit != 0) {
             match (wanted & head.bit != 0, there & head.bit != 0) {
-                (true, false) => head.rules(out, "-I ", " 1 ", plan.family)?,
-                (false, true) => head.rules(out, "-D ", " ", plan.family)?,
+                (true, false) => head.rules(out, "-I ", " 1 ", plan.family),
+                (false, true) => head.rules(out, "-D ", " ", plan.family),
                 _ => {}
             }
         }
-        for line in self.rules.lines() {
-            let Some((flags, rule)) = line.split_once(' ') else { continue };
-            if !applies(flags, plan) {
-                continue;
-            }
-            if flags.starts_with('i') {
-                for lan in plan.lans.iter().filter(|lan| suits(flags, rule, lan)) {
-                    expand(out, rule, plan, Some(lan))?;
+        let given = if plan.family == Family::V4 { V4 } else { V6 }
+            | flag(plan.scope == Scope::All, ALL)
+            | flag(plan.routed, ROUTED)
+            | flag(!plan.ports.is_empty(), PORTS);
+        for (needed, rule) in self.rules {
+            // Each LAN interface, or none once.
+            for at in 0..if needed & LAN != 0 { plan.lans.len() } else { 1 } {
+                let lan = if needed & LAN != 0 { plan.lans.get(at) } else { None };
+                let given = given | lan.map_or(0, of_lan);
+                for side in 0..1 + usize::from(needed & BOTH != 0) {
+                    if needed & !(given | BOTH) == 0 {
+                        line(out, rule, plan, lan, side);
+                    }
                 }
-            } else if !(rule.contains("%a") && plan.ports.is_empty()) {
-                expand(out, rule, plan, None)?;
             }
         }
-        out.write_str("COMMIT\n")
+        out("COMMIT\n");
     }
 
     /// Takes everything of ours out: the heads that are there, and all chains, whether they are there or not.
-    ///
-    /// # Errors
-    /// Those of `out`.
-    pub fn unload(&self, out: &mut dyn Write, family: Family, there: u8) -> Result {
-        self.begin(out)?;
-        for head in self.heads.iter().filter(|head| there & head.bit != 0) {
-            head.rules(out, "-D ", " ", family)?;
+    pub fn unload(&self, out: Out<'_>, family: Family, there: u8) {
+        self.begin(out);
+        for head in HEADS.iter().filter(|head| self.heads & there & head.bit != 0) {
+            head.rules(out, "-D ", " ", family);
         }
         for chain in self.chains {
-            text(out, &["-X ctwarden_", chain, "\n"])?;
+            ["-X ctwarden_", chain, "\n"].iter().for_each(|part| out(part));
         }
-        out.write_str("COMMIT\n")
+        out("COMMIT\n");
     }
 
     /// A chain that is named so is made, or emptied if it is there.
-    fn begin(&self, out: &mut dyn Write) -> Result {
-        text(out, &["*", self.name, "\n"])?;
-        self.chains.iter().try_for_each(|chain| text(out, &[":ctwarden_", chain, " -\n"]))
-    }
-}
-
-fn applies(flags: &str, plan: &Plan) -> bool {
-    flags.bytes().all(|flag| match flag {
-        b'4' => plan.family == Family::V4,
-        b'6' => plan.family == Family::V6,
-        b'A' => plan.scope == Scope::All,
-        b'R' => plan.routed,
-        _ => true,
-    })
-}
-
-fn suits(flags: &str, rule: &str, lan: &Lan) -> bool {
-    (lan.dhcp || !flags.contains('h'))
-        && (lan.dns || !flags.contains('d'))
-        && !(rule.contains("%p") && lan.sure.is_empty())
-        && !(rule.contains("%q") && lan.others.is_empty())
-}
-
-fn expand(out: &mut dyn Write, rule: &str, plan: &Plan, lan: Option<&Lan>) -> Result {
-    let mut parts = rule.split('%');
-    out.write_str(parts.next().unwrap_or_default())?;
-    for part in parts {
-        let (letter, rest) = part.split_at_checked(1).unwrap_or((part, ""));
-        match (letter.as_bytes().first(), lan) {
-            (Some(b'i'), Some(lan)) => out.write_str(&lan.interface)?,
-            (Some(b'p'), Some(lan)) => ports(out, &lan.sure)?,
-            (Some(b'q'), Some(lan)) => ports(out, &lan.others)?,
-            (Some(b'a'), _) => ports(out, &plan.ports)?,
-            (Some(letter), _) => {
-                let word = WORDS.iter().find(|(l, _)| l == letter).and_then(|(_, w)| w.get(plan.family as usize));
-                out.write_str(word.copied().unwrap_or_default())?;
-            }
-            (None, _) => {}
+    fn begin(&self, out: Out<'_>) {
+        ["*", self.name, "\n"].iter().for_each(|part| out(part));
+        for chain in self.chains {
+            [":ctwarden_", chain, " -\n"].iter().for_each(|part| out(part));
         }
-        out.write_str(rest)?;
     }
-    out.write_str("\n")
 }
 
-fn ports(out: &mut dyn Write, ports: &[u16]) -> Result {
-    for (i, port) in ports.iter().enumerate() {
-        write!(out, "{}{port}", if i > 0 { "," } else { "" })?;
+fn flag(holds: bool, flag: u16) -> u16 {
+    if holds { flag } else { 0 }
+}
+
+fn of_lan(lan: &Lan) -> u16 {
+    LAN | flag(lan.dhcp, DHCP)
+        | flag(lan.dns, DNS)
+        | flag(!lan.sure.is_empty(), SURE)
+        | flag(!lan.others.is_empty(), OTHERS)
+}
+
+/// A rule with its words expanded.
+#[inline(never)]
+fn line(out: Out<'_>, rule: &str, plan: &Plan, lan: Option<&Lan>, side: usize) {
+    let mut rest = rule;
+    while let Some(at) = rest.bytes().position(|b| b == b'%') {
+        out(rest.get(..at).unwrap_or_default());
+        let letter = rest.as_bytes().get(at + 1).copied().unwrap_or_default();
+        rest = rest.get(at + 2..).unwrap_or_default();
+        match (letter, lan) {
+            (b'i', Some(lan)) => out(&lan.interface),
+            (b'p', Some(lan)) => ports(out, &lan.sure),
+            (b'q', Some(lan)) => ports(out, &lan.others),
+            (b'a', _) => ports(out, &plan.ports),
+            _ => {
+                for (words, which) in [(BY_FAMILY, plan.family as usize), (BY_SIDE, side)] {
+                    let word = words.iter().find(|(l, _)| *l == letter).and_then(|(_, w)| w.get(which));
+                    out(word.copied().unwrap_or_default());
+                }
+            }
+        }
     }
-    Ok(())
+    out(rest);
+    out("\n");
+}
+
+fn ports(out: Out<'_>, ports: &[u16]) {
+    for (i, port) in ports.iter().enumerate() {
+        let mut text = heapless::String::<8>::new();
+        let _ = core::fmt::write(&mut text, format_args!("{}{port}", if i > 0 { "," } else { "" }));
+        out(&text);
+    }
 }
 
 #[cfg(test)]
@@ -302,7 +330,7 @@ mod tests {
     fn loaded(config: &Config, family: Family, there: u8) -> String {
         let plan = Plan::new(family, config, b"", false);
         let mut text = String::new();
-        TABLES.iter().for_each(|t| t.load(&mut text, &plan, there).unwrap());
+        TABLES.iter().for_each(|t| t.load(&mut |part| text.push_str(part), &plan, there));
         text
     }
 
@@ -311,11 +339,16 @@ mod tests {
         let config = Config { open_scope: Scope::All, lifeline_dns: true, ..Config::default() };
         for family in Family::ALL {
             let text = loaded(&config, family, 0);
+            let answers = if family == Family::V4 { "--dport 68 --sport 67" } else { "--dport 546 --sport 547" };
+            assert_eq!(text.matches(answers).count(), 2);
             assert!(!text.contains('%'), "{text}");
             assert_eq!(text.contains("--mask 0.0.0.0"), family == Family::V4);
             assert_eq!(text.contains("ff02::1:2") && text.contains("ctwarden_lan6"), family == Family::V6);
             assert!(text.contains("-i br-lan -p tcp -m multiport --dports 22,80,443 -m addrtype"));
-            assert_eq!(text.matches("--dport 53").count(), 4);
+            assert_eq!(text.matches("--dport 53").count() + text.matches("--sport 53").count(), 8);
+            let forms = ["*", ":ctwarden_", "-A ctwarden_", "-I ", "COMMIT"];
+            assert!(text.lines().all(|l| forms.iter().any(|f| l.starts_with(f))), "{text}");
+            assert_eq!(text.matches("-A ctwarden_new").count(), 4);
             let lists = text.lines().filter(|l| l.contains("--name ctwarden_"));
             assert!(lists.clone().all(|l| l.contains("ctwarden_at_") || l.contains("--reap --seconds")), "{text}");
             assert!(lists.clone().all(|l| family == Family::V4 || l.contains("6 ") || l.ends_with('6')), "{text}");
@@ -347,7 +380,7 @@ mod tests {
         assert_eq!(heads(&again, "-I").len(), 0);
         assert_eq!(heads(&again, "-D").len(), 2, "FORWARD is not wanted any more");
         let mut text = String::new();
-        TABLES[0].unload(&mut text, Family::V6, INPUT).unwrap();
+        TABLES[0].unload(&mut |part| text.push_str(part), Family::V6, INPUT);
         assert_eq!(heads(&text, "-D").len(), 4);
         assert_eq!(heads(&text, "-X").len(), 5);
         assert!(text.contains("-D OUTPUT -p 255 -m recent --rcheck --name ctwarden_at_output6\n"));

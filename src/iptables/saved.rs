@@ -1,31 +1,58 @@
 //! What `iptables-save` printed: which of the router's ports are open already, and what NAT there is.
 
 use crate::entry::protocol;
-use crate::observe::text::{decimal32, fields, lines};
+use crate::observe::text::decimal32;
+use heapless::Vec;
 
 /// The lines of one table.
-pub(super) fn table<'a>(text: &'a [u8], name: &str) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-    let begins = lines(text).position(|l| l.strip_prefix(b"*") == Some(name.as_bytes()));
-    lines(text).skip(begins.map_or(usize::MAX, |at| at + 1)).take_while(|l| *l != b"COMMIT")
+#[derive(Clone)]
+pub(super) struct Lines<'a>(&'a [u8]);
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = &'a [u8];
+
+    #[inline(never)]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let end = self.0.iter().position(|b| *b == b'\n').unwrap_or(self.0.len());
+        let (line, rest) = self.0.split_at_checked(end)?;
+        self.0 = rest.get(1..).unwrap_or_default();
+        if line == b"COMMIT" || line.is_empty() && self.0.is_empty() {
+            self.0 = &[];
+            return None;
+        }
+        Some(line)
+    }
 }
 
-/// The words of a rule; a text in quotes is one word.
-pub(crate) fn words(rule: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut rest = rule;
-    core::iter::from_fn(move || {
-        rest = rest.trim_ascii_start();
-        let (end, skip) = match rest.strip_prefix(b"\"") {
-            Some(quoted) => {
-                let escaped = |at: usize| at > 0 && quoted.get(at - 1) == Some(&b'\\');
-                let end = (0..quoted.len()).find(|at| quoted.get(*at) == Some(&b'"') && !escaped(*at));
-                (end.map_or(rest.len(), |at| at + 2), 1)
+/// The lines of the table of that name, as `*filter`.
+pub(super) fn table<'a>(text: &'a [u8], name: &[u8]) -> Lines<'a> {
+    let at = text.windows(name.len()).position(|w| w == name).map_or(text.len(), |at| at + name.len());
+    let mut lines = Lines(text.get(at..).unwrap_or_default());
+    // The rest of its own line.
+    let _ = lines.next();
+    lines
+}
+
+/// The longest rule there is has as many words; a longer one is not understood.
+const WORDS: usize = 48;
+
+/// The words of a rule; a text in quotes is one word. Full: there may be more.
+#[inline(never)]
+pub(super) fn words(rule: &[u8]) -> Vec<&[u8], WORDS> {
+    let mut words = Vec::new();
+    let (mut begin, mut quoted, mut before) = (0, false, b' ');
+    for (at, byte) in rule.iter().copied().chain([b' ']).enumerate() {
+        if byte == b'"' && before != b'\\' {
+            quoted = !quoted;
+        } else if byte == b' ' && !quoted {
+            if at > begin && words.push(rule.get(begin..at).unwrap_or_default()).is_err() {
+                break;
             }
-            None => (rest.iter().position(|b| *b == b' ').unwrap_or(rest.len()), 0),
-        };
-        let (word, behind) = rest.split_at_checked(end)?;
-        rest = behind;
-        word.get(skip..).filter(|w| !w.is_empty())
-    })
+            begin = at + 1;
+        }
+        before = byte;
+    }
+    words
 }
 
 /// A new flow from the LAN to the router.
@@ -48,7 +75,7 @@ enum Fate {
 }
 
 /// Whether a rule is about a flow.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, PartialEq, PartialOrd)]
 enum About {
     No,
     /// Of some hosts, at some times, or in a way that is not understood here.
@@ -64,24 +91,42 @@ const DEPTH: u8 = 8;
 pub fn admits(text: &[u8], flow: &Flow<'_>) -> bool {
     match walk(text, b"INPUT", flow, DEPTH) {
         // A table that is not shown is not loaded.
-        Fate::GoesOn => table(text, "filter").all(|l| !l.starts_with(b":INPUT ") || l.starts_with(b":INPUT ACCEPT")),
+        Fate::GoesOn => policy(text, b"INPUT").is_none_or(|policy| policy == b"ACCEPT"),
         fate => fate == Fate::Accepted,
     }
 }
 
+/// The policy of a chain of the filter table, `-` if it is a user's; `None`: it is not there.
+pub(super) fn policy<'a>(text: &'a [u8], chain: &[u8]) -> Option<&'a [u8]> {
+    for line in table(text, b"*filter") {
+        let words = words(line);
+        if words.first().and_then(|w| w.strip_prefix(b":")) == Some(chain) {
+            return words.get(1).copied();
+        }
+    }
+    None
+}
+
 fn walk(text: &[u8], chain: &[u8], flow: &Flow<'_>, depth: u8) -> Fate {
-    for line in table(text, "filter") {
-        let mut words = words(line);
-        if words.next() != Some(b"-A") || words.next() != Some(chain) {
+    for line in table(text, b"*filter") {
+        let words = words(line);
+        if words.first() != Some(&&b"-A"[..]) || words.get(1) != Some(&chain) {
             continue;
         }
-        let (about, verb) = about(&mut words, flow);
-        let Some(target) = words.next().filter(|t| about != About::No && !t.starts_with(b"ctwarden")) else { continue };
+        if words.is_full() {
+            return Fate::Refused;
+        }
+        let (about, at) = about(&words, flow);
+        let (verb, target) = match words.get(at..) {
+            Some([verb, target, ..]) if about != About::No && !target.starts_with(b"ctwarden") => (*verb, *target),
+            // No target: it only counts.
+            _ => continue,
+        };
         let fate = match target {
             b"ACCEPT" => Fate::Accepted,
             b"RETURN" if about == About::Yes => return Fate::GoesOn,
             b"LOG" | b"NFLOG" | b"MARK" | b"CONNMARK" => Fate::GoesOn,
-            _ if depth > 0 && is_chain(text, target) => match walk(text, target, flow, depth - 1) {
+            _ if depth > 0 && policy(text, target).is_some() => match walk(text, target, flow, depth - 1) {
                 // A goto does not come back to this chain.
                 Fate::GoesOn if verb == b"-g" => Fate::Refused,
                 fate => fate,
@@ -96,99 +141,121 @@ fn walk(text: &[u8], chain: &[u8], flow: &Flow<'_>, depth: u8) -> Fate {
     Fate::GoesOn
 }
 
-fn is_chain(text: &[u8], name: &[u8]) -> bool {
-    table(text, "filter").any(|l| l.strip_prefix(b":").is_some_and(|l| fields(l).next() == Some(name)))
+/// What is understood of a rule, and in which way.
+enum Word {
+    Target,
+    Interface,
+    Protocol,
+    Ports,
+    State,
+    Flags,
+    Passed,
 }
 
-/// Reads a rule's matches, up to and with the word before its target, which it gives too.
-fn about<'a>(words: &mut dyn Iterator<Item = &'a [u8]>, flow: &Flow<'_>) -> (About, &'a [u8]) {
+const KNOWN: [(&[u8], Word); 13] = [
+    (b"-j", Word::Target),
+    (b"-g", Word::Target),
+    (b"-i", Word::Interface),
+    (b"-p", Word::Protocol),
+    (b"--dport", Word::Ports),
+    (b"--dports", Word::Ports),
+    (b"--ctstate", Word::State),
+    (b"--state", Word::State),
+    (b"--tcp-flags", Word::Flags),
+    (b"-m", Word::Passed),
+    (b"--comment", Word::Passed),
+    (b"--limit", Word::Passed),
+    (b"--limit-burst", Word::Passed),
+];
+
+/// Whether a rule is about a flow, and where the word before its target is.
+fn about(words: &[&[u8]], flow: &Flow<'_>) -> (About, usize) {
     let mut about = About::Yes;
     let mut inverted = false;
-    while let Some(word) = words.next() {
-        if word == b"!" {
+    let mut at = 2;
+    while let Some(word) = words.get(at) {
+        if *word == b"!" {
             inverted = true;
+            at += 1;
             continue;
         }
-        let this = match word {
-            b"-j" | b"-g" => return (about, word),
-            b"-i" => fits(words, inverted, &|w| is_interface(w, flow.interface)),
-            b"-p" => fits(words, inverted, &|w| match w {
-                b"tcp" => flow.protocol == protocol::TCP,
-                b"udp" => flow.protocol == protocol::UDP,
-                _ => false,
-            }),
-            b"--dport" | b"--dports" => {
-                fits(words, inverted, &|w| w.split(|b| *b == b',').any(|range| is_port(range, flow.port)))
+        let value = words.get(at + 1).copied().unwrap_or_default();
+        let known = KNOWN.iter().find(|(name, _)| name == word).map(|(_, known)| known);
+        let fits = match known {
+            Some(Word::Target) => return (about, at),
+            Some(Word::Interface) => match value.strip_suffix(b"+") {
+                Some(prefix) => flow.interface.as_bytes().starts_with(prefix),
+                None => value == flow.interface.as_bytes(),
+            },
+            Some(Word::Protocol) => {
+                flow.protocol == protocol::TCP && value == b"tcp" || flow.protocol == protocol::UDP && value == b"udp"
             }
+            Some(Word::Ports) => has_port(value, flow.port),
             // Our accept is for untracked packets: a rule that refuses those counts as well.
-            b"--ctstate" | b"--state" => fits(words, inverted, &|w| {
-                w.split(|b| *b == b',').any(|state| state == b"NEW" || state == b"UNTRACKED")
-            }),
-            b"-m" | b"--comment" | b"--limit" | b"--limit-burst" => {
-                let _ = words.next();
-                About::Yes
-            }
+            Some(Word::State) => value.split(|b| *b == b',').any(|state| state == b"NEW" || state == b"UNTRACKED"),
             // A TCP flow begins with a SYN. The mask, then what must be set of it.
-            b"--tcp-flags" => {
-                let (_mask, set) = (words.next(), words.next());
-                if (set == Some(b"SYN")) != inverted { About::Yes } else { About::No }
+            Some(Word::Flags) => {
+                at += 1;
+                words.get(at + 1).copied() == Some(b"SYN")
             }
+            Some(Word::Passed) => !inverted,
             // The argument of a match that is not known comes here as a word of its own.
-            _ => About::Perhaps,
+            None => {
+                if about == About::Yes {
+                    about = About::Perhaps;
+                }
+                at += 1;
+                inverted = false;
+                continue;
+            }
         };
-        about = if this == About::No || about == About::No {
-            About::No
-        } else if this == About::Perhaps {
-            About::Perhaps
-        } else {
-            about
-        };
+        if fits == inverted {
+            about = About::No;
+        }
+        at += 2;
         inverted = false;
     }
-    // No target: it only counts.
-    (About::No, b"")
+    (about, at)
 }
 
-fn fits<'a>(words: &mut dyn Iterator<Item = &'a [u8]>, inverted: bool, fit: &dyn Fn(&[u8]) -> bool) -> About {
-    if words.next().is_some_and(fit) != inverted { About::Yes } else { About::No }
-}
-
-fn is_interface(written: &[u8], name: &str) -> bool {
-    match written.strip_suffix(b"+") {
-        Some(prefix) => name.as_bytes().starts_with(prefix),
-        None => written == name.as_bytes(),
-    }
-}
-
-fn is_port(range: &[u8], port: u16) -> bool {
-    let mut ends = range.splitn(2, |b| *b == b':').map(decimal32);
-    let first = ends.next().flatten();
-    let last = ends.next().unwrap_or(first);
-    first.zip(last).is_some_and(|(first, last)| (first..=last).contains(&u32::from(port)))
-}
-
-/// Whether a nat rule may touch DNS. Answers of untracked questions would come from the wrong address (measured with
-/// `REDIRECT --to-ports 53`), or go round the redirection. A rule that names no port touches all.
-pub fn translates_dns(text: &[u8]) -> bool {
-    table(text, "nat").filter(|rule| rule.starts_with(b"-A")).any(|rule| {
-        let mut ports = None;
-        let mut target: &[u8] = b"";
-        let mut words = words(rule);
-        while let Some(word) = words.next() {
-            match word {
-                b"--dport" | b"--dports" => ports = words.next(),
-                b"-j" => target = words.next().unwrap_or_default(),
-                _ => {}
-            }
-        }
-        let changes = matches!(target, b"REDIRECT" | b"DNAT" | b"NETMAP");
-        changes && ports.is_none_or(|p| p.split(|b| *b == b',').any(|range| is_port(range, 53)))
+/// Whether `22,80:90` has a port in it.
+fn has_port(written: &[u8], port: u16) -> bool {
+    written.split(|b| *b == b',').any(|range| {
+        let middle = range.iter().position(|b| *b == b':');
+        let (first, last) = middle.and_then(|at| range.split_at_checked(at)).unwrap_or((range, range));
+        let last = last.strip_prefix(b":").unwrap_or(last);
+        decimal32(first).zip(decimal32(last)).is_some_and(|(first, last)| (first..=last).contains(&u32::from(port)))
     })
 }
 
-/// Whether a nat rule gives packets another source: then nothing may go untracked between LAN and WAN.
-pub fn masquerades(text: &[u8]) -> bool {
-    table(text, "nat").any(|rule| words(rule).any(|w| matches!(w, b"MASQUERADE" | b"SNAT" | b"NETMAP")))
+/// What nat rules do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Nat {
+    /// One may touch DNS. Answers of untracked questions would come from the wrong address (measured with `REDIRECT
+    /// --to-ports 53`), or go round the redirection. A rule that names no port touches all.
+    pub dns: bool,
+    /// One gives packets another source: then nothing may go untracked between LAN and WAN.
+    pub source: bool,
+}
+
+#[inline(never)]
+fn behind<'a>(words: &[&'a [u8]], name: &[u8]) -> Option<&'a [u8]> {
+    words.iter().position(|w| *w == name).and_then(|at| words.get(at + 1).copied())
+}
+
+/// Reads the nat table.
+pub fn nat(text: &[u8]) -> Nat {
+    let mut nat = Nat::default();
+    for rule in table(text, b"*nat") {
+        let words = words(rule);
+        let Some(target) = behind(&words, b"-j") else { continue };
+        nat.source |= matches!(target, b"MASQUERADE" | b"SNAT" | b"NETMAP");
+        if matches!(target, b"REDIRECT" | b"DNAT" | b"NETMAP") {
+            nat.dns |=
+                behind(&words, b"--dport").or(behind(&words, b"--dports")).is_none_or(|ports| has_port(ports, 53));
+        }
+    }
+    nat
 }
 
 #[cfg(test)]
@@ -211,7 +278,7 @@ mod tests {
         assert!(!admits(FW3, &ssh("wan0")), "refused by a chain of chains");
         assert!(admits(FW3, &Flow { protocol: protocol::UDP, port: 68, ..ssh("wan0") }));
         assert!(admits(FW3, &ssh("vpn0")), "no zone of its own: the policy is ACCEPT");
-        assert!(admits(b"", &ssh("lan0")) && !masquerades(FW3) && !translates_dns(FW3));
+        assert!(admits(b"", &ssh("lan0")) && nat(FW3) == Nat::default());
     }
 
     #[test]
@@ -253,8 +320,16 @@ mod tests {
     }
 
     #[test]
+    fn a_rule_of_too_many_words_is_refused() {
+        let long = "-m comment --comment x ".repeat(20);
+        let text = format!("*filter\n:INPUT ACCEPT [0:0]\n-A INPUT {long}-j DROP\nCOMMIT\n");
+        assert!(!admits(text.as_bytes(), &ssh("br-lan")));
+        assert_eq!(words(b" a  \"b \\\" c\" d"), [&b"a"[..], b"\"b \\\" c\"", b"d"]);
+    }
+
+    #[test]
     fn nat_rules_that_matter_are_seen() {
-        let nat = |rule: &str| format!("*nat\n:PREROUTING ACCEPT [0:0]\n{rule}\nCOMMIT\n*filter\n-A INPUT -j DNAT\n");
+        let table = |rule: &str| format!("*nat\n:PREROUTING ACCEPT [0:0]\n{rule}\nCOMMIT\n*filter\n-A INPUT -j DNAT\n");
         for (rule, dns, source) in [
             ("-A PREROUTING -i br-lan -p udp -m udp --dport 53 -j REDIRECT --to-ports 53", true, false),
             ("-A PREROUTING -p udp -m multiport --dports 50:60,99 -j DNAT --to-destination 10.0.0.1", true, false),
@@ -265,8 +340,7 @@ mod tests {
             ("-A POSTROUTING -m comment --comment \"no MASQUERADE\" -j ACCEPT", false, false),
             ("", false, false),
         ] {
-            let text = nat(rule);
-            assert_eq!((translates_dns(text.as_bytes()), masquerades(text.as_bytes())), (dns, source), "{rule}");
+            assert_eq!(nat(table(rule).as_bytes()), Nat { dns, source }, "{rule}");
         }
     }
 }

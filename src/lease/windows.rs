@@ -7,6 +7,9 @@ use crate::units::Millis;
 const REMEMBERED: Millis = Millis(60_000);
 /// An opening that lets strangers in is told again and again.
 const TOLD_EVERY: Millis = Millis(60_000);
+/// One that nobody wants now, or that could not be renewed, is looked at again after this: until its term is over somebody
+/// may want it.
+const RETRY: Millis = Millis(1_000);
 
 /// One cap.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -15,6 +18,19 @@ struct Shed {
     since: Millis,
     /// When the kernel ends it.
     ends: Millis,
+    /// Somebody asked for it: it is renewed until then.
+    asked: Option<Millis>,
+    /// It is not tried to renew it before this.
+    again: Millis,
+}
+
+impl Shed {
+    /// When it has to be given again; `None`: it is not.
+    fn renew_at(&self) -> Option<Millis> {
+        self.asked
+            .filter(|until| *until > self.ends)
+            .map(|_| Millis(self.ends.0.saturating_sub(RENEW_AT.0)).max(self.again))
+    }
 }
 
 /// An opening that runs.
@@ -31,6 +47,8 @@ pub struct Opening {
     /// Somebody asked for it: it goes on though the table is calm.
     pub asked: bool,
     told: Millis,
+    /// It is not looked at for renewal before this.
+    again: Millis,
 }
 
 /// All that run.
@@ -88,9 +106,30 @@ impl Windows {
             match self.sheds.iter_mut().find(|s| s.lease == *lease) {
                 Some(s) => s.ends = ends,
                 None => {
-                    let _ = self.sheds.push(Shed { lease: *lease, since: now, ends });
+                    let _ = self.sheds.push(Shed { lease: *lease, since: now, ends, asked: None, again: now });
                 }
             }
+        }
+    }
+
+    /// This one was asked for, for `total` from now.
+    pub fn shed_until(&mut self, lease: &Lease, until: Millis) {
+        if let Some(s) = self.sheds.iter_mut().find(|s| s.lease == *lease) {
+            s.asked = Some(until);
+        }
+    }
+
+    /// The caps that were asked for and are to be given again now, each for so long.
+    pub fn sheds_due(&self, now: Millis) -> impl Iterator<Item = (Lease, Millis)> {
+        let due = move |s: &&Shed| s.renew_at().is_some_and(|at| now >= at);
+        self.sheds.iter().filter(due).filter_map(move |s| Some((s.lease, TERM.min(s.asked?.since(now)))))
+    }
+
+    /// This one could not be given again: tried once more a little later, while it has time.
+    pub fn shed_failed(&mut self, now: Millis, lease: &Lease) {
+        if let Some(s) = self.sheds.iter_mut().find(|s| s.lease == *lease) {
+            s.again = now.after(RETRY);
+            s.asked = s.asked.filter(|until| *until > s.again);
         }
     }
 
@@ -104,7 +143,7 @@ impl Windows {
         let since = self.opening.map_or(now, |o| o.since);
         let until = now.after(total);
         let ends = now.after(TERM.min(total));
-        *self.opening.insert(Opening { scope, since, until, ends, asked, told: now })
+        *self.opening.insert(Opening { scope, since, until, ends, asked, told: now, again: now })
     }
 
     /// The opening that runs.
@@ -118,8 +157,11 @@ impl Windows {
         if now >= o.until || now >= o.ends {
             return Due::End;
         }
-        if (wanted || o.asked) && o.ends.since(now) <= RENEW_AT && o.ends < o.until {
-            return Due::Renew(TERM.min(o.until.since(now)));
+        if o.ends.since(now) <= RENEW_AT && o.ends < o.until && now >= o.again {
+            o.again = now.after(RETRY);
+            if wanted || o.asked {
+                return Due::Renew(TERM.min(o.until.since(now)));
+            }
         }
         if o.scope == Scope::All && now.since(o.told) >= TOLD_EVERY {
             o.told = now;
@@ -147,10 +189,13 @@ impl Windows {
 
     /// When [`due`](Windows::due) may have something next.
     pub fn next(&self) -> Option<Millis> {
-        let o = self.opening?;
-        let renew = if o.ends < o.until { Millis(o.ends.0.saturating_sub(RENEW_AT.0)) } else { o.ends };
-        let tell = if o.scope == Scope::All { o.told.after(TOLD_EVERY) } else { o.until };
-        Some(renew.min(tell).min(o.until))
+        let opening = self.opening.map(|o| {
+            let due = Millis(o.ends.0.saturating_sub(RENEW_AT.0)).max(o.again);
+            let renew = if o.ends < o.until { due.min(o.ends) } else { o.ends };
+            let tell = if o.scope == Scope::All { o.told.after(TOLD_EVERY) } else { o.until };
+            renew.min(tell).min(o.until)
+        });
+        self.sheds.iter().filter_map(Shed::renew_at).chain(opening).min()
     }
 }
 
@@ -190,6 +235,42 @@ mod tests {
         w.shed(at(0), &to, TERM);
         assert_eq!(w.shedding(at(29)).count(), SHEDS);
         assert_eq!(w.shedding(at(30)).count(), 0);
+    }
+
+    #[test]
+    fn a_cap_that_was_asked_for_is_renewed_until_its_time_is_over() {
+        let mut w = Windows::default();
+        w.shed(at(0), &[host(1), host(2)], TERM);
+        w.shed_until(&host(1), at(100));
+        let mut renewed = 0;
+        for s in 0..200 {
+            for (lease, term) in w.sheds_due(at(s)).collect::<heapless::Vec<_, SHEDS>>() {
+                assert_eq!(lease, host(1));
+                renewed += 1;
+                w.shed(at(s), &[lease], term);
+            }
+            assert_eq!(w.shedding(at(s)).any(|(lease, _)| lease == host(1)), s < 100, "at {s} s");
+            assert_eq!(w.shedding(at(s)).any(|(lease, _)| lease == host(2)), s < 30);
+        }
+        assert!((3..=9).contains(&renewed), "{renewed}");
+        assert_eq!(w.next(), None);
+    }
+
+    #[test]
+    fn a_cap_that_cannot_be_renewed_is_tried_each_second_and_at_last_no_more() {
+        let mut w = Windows::default();
+        w.shed(at(0), &[host(1)], TERM);
+        w.shed_until(&host(1), at(50));
+        let (mut tried, mut now) = (0, at(0));
+        while let Some(next) = w.next() {
+            assert!(next > now || tried == 0, "{now:?}");
+            now = next;
+            for (lease, _) in w.sheds_due(now).collect::<heapless::Vec<_, SHEDS>>() {
+                tried += 1;
+                w.shed_failed(now, &lease);
+            }
+        }
+        assert_eq!((tried, now), (40, at(49)));
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod kmsg;
 pub mod lines;
 pub mod logwindow;
 pub mod memory;
+pub mod own;
 pub mod proctext;
 pub mod sketch;
 pub mod tally;

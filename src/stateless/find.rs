@@ -1,6 +1,7 @@
 //! What in a rule needs connection tracking, and where it stands.
 
-use super::{fields, offset, words};
+use super::{fields, offset};
+use crate::firewall::word::{Word as Text, Words};
 
 /// States as bits; anything else is [`OTHER`].
 pub const ESTABLISHED: u8 = 1;
@@ -81,8 +82,9 @@ const NFT: [Meaning; 11] = [
 const CT: [Meaning; 2] = [("state", Word::State), ("count bytes packets avgpkt", Word::Limits)];
 const STATES: [(&[u8], u8); 3] = [(b"established", ESTABLISHED), (b"related", RELATED), (b"new", NEW)];
 
-fn meaning(table: &[Meaning], word: &[u8]) -> Option<Word> {
-    table.iter().find(|(same, _)| fields(same.as_bytes()).any(|w| w == word)).map(|(_, meaning)| *meaning)
+fn meaning(table: &[Meaning], word: Text<'_>) -> Option<Word> {
+    let known = |same: &str| !word.quoted && fields(same.as_bytes()).any(|w| w == word.text);
+    table.iter().find(|(same, _)| known(same)).map(|(_, meaning)| *meaning)
 }
 
 /// A rule, taken apart.
@@ -174,7 +176,7 @@ fn end(rule: &[u8], word: &[u8]) -> usize {
 /// A rule of `iptables-save`.
 pub fn iptables(rule: &[u8]) -> Found {
     let mut found = Found { verdict: [rule.len(); 2], ..Found::default() };
-    let mut words = words(rule);
+    let mut words = Words(rule);
     let (mut module, mut module_at, mut inverted) = (None, 0, false);
     while let Some(word) = words.next() {
         let about_state = module == Some(Word::State);
@@ -182,19 +184,19 @@ pub fn iptables(rule: &[u8]) -> Found {
         match what {
             Some(Word::Match) => {
                 module = words.next().and_then(|name| meaning(&MATCHES, name));
-                module_at = offset(rule, word);
+                module_at = offset(rule, word.text);
                 found.need(module);
             }
             Some(Word::State) if about_state => {
-                let list = words.next().unwrap_or_default();
+                let list = words.text();
                 found.states = Some(invert(states(list), inverted));
                 found.state = [module_at, end(rule, list)];
             }
             Some(Word::Jump | Word::Goto) => {
-                found.verdict = [offset(rule, word), rule.len()];
+                found.verdict = [offset(rule, word.text), rule.len()];
                 let mut target = words.next().and_then(|name| meaning(&TARGETS, name));
                 if target == Some(Word::Ct) {
-                    target = Some(if words.next() == Some(b"--notrack") { Word::Nothing } else { Word::Tracks });
+                    target = Some(if words.eat("--notrack") { Word::Nothing } else { Word::Tracks });
                 }
                 found.need(target);
                 found.class = match target {
@@ -206,7 +208,7 @@ pub fn iptables(rule: &[u8]) -> Found {
                 break;
             }
             // --ctstatus, --ctorigdst and the like.
-            None if about_state && word.starts_with(b"--ct") => found.tracks = true,
+            None if about_state && word.text.starts_with(b"--ct") => found.tracks = true,
             _ => {}
         }
         inverted = what == Some(Word::Not);
@@ -217,7 +219,7 @@ pub fn iptables(rule: &[u8]) -> Found {
 /// A rule of `nft list ruleset`.
 pub fn nft(rule: &[u8]) -> Found {
     let mut found = Found { verdict: [rule.len(); 2], ..Found::default() };
-    let mut words = words(rule);
+    let mut words = Words(rule);
     let mut braces = 0u8;
     // `ct status dnat`, `icmp type redirect` are no NAT.
     let mut no_nat = false;
@@ -228,37 +230,38 @@ pub fn nft(rule: &[u8]) -> Found {
             Some(Word::Close) => braces = braces.saturating_sub(1),
             _ if braces > 0 => {}
             Some(Word::Comment) => {
-                let at = offset(rule, word);
+                let at = offset(rule, word.text);
                 found.verdict = [found.verdict[0].min(at), at];
                 break;
             }
             Some(Word::Ct) => {
                 let kind = words.next().and_then(|kind| meaning(&CT, kind));
-                let mut list = words.next().unwrap_or_default();
+                let first = words.next();
                 if kind != Some(Word::State) {
                     found.need(kind.or(Some(Word::Tracks)));
                     no_nat = true;
                     continue;
                 }
-                let before = meaning(&NFT, list);
+                let Some(mut first) = first else { break };
+                let before = meaning(&NFT, first);
                 if matches!(before, Some(Word::Not | Word::Leaves)) {
-                    list = words.next().unwrap_or_default();
+                    first = words.next().unwrap_or(first);
                 }
-                let mut list = [offset(rule, list), end(rule, list)];
-                if part(rule, list) == b"{" {
-                    list[1] = words.by_ref().find(|w| *w == b"}").map_or(rule.len(), |w| end(rule, w));
+                let mut list = [offset(rule, first.text), end(rule, first.text)];
+                if first.text == b"{" {
+                    list[1] = words.by_ref().find(|w| w.text == b"}").map_or(rule.len(), |w| end(rule, w.text));
                 }
                 let text = part(rule, list);
                 // A list that is kept elsewhere, or goes with something else.
                 found.tracks |= matches!(text.first(), Some(b'@' | b'.'));
-                found.state = [offset(rule, word), list[1]];
+                found.state = [offset(rule, word.text), list[1]];
                 if before == Some(Word::Leaves) {
                     let inside = [list[0] + 1, list[1].saturating_sub(1)];
                     (found.map, found.verdict, found.class) = (Some(inside), [list[1]; 2], Word::Decides);
                     let mut all = 0;
                     entries(part(rule, inside), &mut |states, verdict| {
                         all |= states;
-                        if fields(verdict).next().and_then(|v| meaning(&NFT, v)) == Some(Word::Leaves) {
+                        if Words(verdict).next().and_then(|v| meaning(&NFT, v)) == Some(Word::Leaves) {
                             found.class = Word::Leaves;
                         }
                     });
@@ -269,12 +272,12 @@ pub fn nft(rule: &[u8]) -> Found {
             }
             Some(Word::Nat | Word::SourceNat) if no_nat => {}
             Some(class @ (Word::Accept | Word::Leaves | Word::Decides)) => {
-                found.verdict = [offset(rule, word), rule.len()];
+                found.verdict = [offset(rule, word.text), rule.len()];
                 found.class = class;
             }
             _ => found.need(what),
         }
-        no_nat = what == Some(Word::Not) || matches!(word, b"type" | b"&");
+        no_nat = what == Some(Word::Not) || matches!(word.text, b"type" | b"&");
     }
     found
 }

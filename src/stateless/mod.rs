@@ -29,7 +29,7 @@ mod script;
 
 pub use script::{Back, apply, back};
 
-use crate::iptables::saved::words;
+use crate::firewall::word::Words;
 use crate::observe::text::{fields, lines};
 use core::net::IpAddr;
 use find::{Found, Word};
@@ -222,15 +222,16 @@ fn before(text: &[u8], end: u8) -> &[u8] {
 
 /// The same rule, in pieces and whole, but for what a counter has counted.
 pub(crate) fn same(pieces: [&[u8]; 4], rule: &[u8]) -> bool {
-    let mut rule = words(rule);
+    let mut rule = Words(rule);
     let mut counted = false;
     for piece in pieces {
-        for word in words(piece) {
+        for word in Words(piece) {
             let Some(other) = rule.next() else { return false };
-            if word != other && !(counted && [word, other].iter().all(|n| n.iter().all(u8::is_ascii_digit))) {
+            let numbers = || [word, other].iter().all(|n| n.text.iter().all(u8::is_ascii_digit));
+            if word != other && !(counted && numbers()) {
                 return false;
             }
-            counted = matches!(word, b"packets" | b"bytes" | b"used");
+            counted = matches!(word.text, b"packets" | b"bytes" | b"used");
         }
     }
     rule.next().is_none()

@@ -2,3 +2,5 @@
 
 pub mod conntrack;
 pub mod netlink;
+pub mod nftables;
+pub mod route;

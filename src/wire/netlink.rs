@@ -14,8 +14,12 @@ pub const TYPE_DONE: u16 = 3;
 
 /// `NLM_F_REQUEST`.
 pub const FLAG_REQUEST: u16 = 1;
+/// `NLM_F_MULTI`: more of the same answer follows.
+pub const FLAG_MULTI: u16 = 2;
 /// `NLM_F_ACK`.
 pub const FLAG_ACK: u16 = 4;
+/// `NLM_F_CREATE`.
+pub const FLAG_CREATE: u16 = 0x400;
 /// `NLM_F_DUMP_INTR`: the table changed shape under the dump (a resize), it may lack entries.
 pub const FLAG_DUMP_INTERRUPTED: u16 = 0x10;
 /// `NLM_F_DUMP`.
@@ -129,17 +133,19 @@ impl<'a> Iterator for Attributes<'a> {
 pub struct Batch<'a> {
     buffer: &'a mut [u8],
     used: usize,
+    /// Where the last message begins.
+    last: usize,
 }
 
 impl<'a> Batch<'a> {
     /// An empty batch over `buffer`.
     pub fn new(buffer: &'a mut [u8]) -> Self {
-        Self { buffer, used: 0 }
+        Self { buffer, used: 0, last: 0 }
     }
     /// A batch of messages that stand in the first `used` bytes already.
     pub fn filled(buffer: &'a mut [u8], used: usize) -> Self {
         let used = used.min(buffer.len());
-        Self { buffer, used }
+        Self { buffer, used, last: used }
     }
     /// The bytes to send.
     pub fn bytes(&self) -> &[u8] {
@@ -167,7 +173,32 @@ impl<'a> Batch<'a> {
         }
         w.put(0, &(used as u32).to_ne_bytes());
         self.used = start + align(used);
+        self.last = start;
         true
+    }
+    /// Begins or ends a transaction of that subsystem (`nfgenmsg.res_id`, big endian). A batch of control messages only is
+    /// no transaction.
+    pub fn bracket(&mut self, kind: u16, subsystem: u8) -> bool {
+        let head = Head { kind, flags: FLAG_REQUEST, sequence: 0, family: 0, version: 0 };
+        let start = self.used;
+        let added = self.message(head, &|_| {});
+        if let Some(byte) = self.buffer.get_mut(start + HEADER + NFGEN - 1).filter(|_| added) {
+            *byte = subsystem;
+        }
+        added
+    }
+    /// The last message is to be acknowledged: only one of a transaction should be, since the kernel answers to each
+    /// message that asks for it, in their order, whether the transaction as a whole succeeds or not.
+    pub fn acknowledge_last(&mut self) {
+        const FLAGS: usize = 6;
+        if let Some([low, high]) = self.buffer.get_mut(self.last + FLAGS..).and_then(|b| b.first_chunk_mut::<2>()) {
+            let flags = u16::from_ne_bytes([*low, *high]) | FLAG_ACK;
+            [*low, *high] = flags.to_ne_bytes();
+        }
+    }
+    /// Bytes of room left.
+    pub fn room(&self) -> usize {
+        self.buffer.len().saturating_sub(self.used)
     }
 }
 
@@ -231,6 +262,10 @@ impl Writer<'_> {
     }
     /// A number in network byte order, as netfilter wants most of them.
     pub fn be32(&mut self, kind: u16, value: u32) {
+        self.attribute(kind, &value.to_be_bytes());
+    }
+    /// The same, of twice the width.
+    pub fn be64(&mut self, kind: u16, value: u64) {
         self.attribute(kind, &value.to_be_bytes());
     }
 }

@@ -2,30 +2,36 @@
 //! then one message from a fixed buffer, and the kernel ends it by itself.
 //!
 //! ```text
-//! nft.rs       sets and rules in `inet fw4`, loaded by fw4 itself; else in a table of our own, with head rules in foreign
+//! check.rs     would the owner's own rules let the lifeline in?
+//! nft/         sets and rules in `inet fw4`, loaded by fw4 itself; else in a table of our own, with head rules in foreign
 //!              base chains, put there by nft(8) once
-//! iptables.rs  chains of our own behind `-m recent`; a lease is a line in /proc/net/xt_recent
-//! snapshot.rs  iptables without xt_recent: rules set aside, a guardian that puts them back
-//! script.rs    the firewall's init script
+//! iptables/    chains of our own behind `-m recent`; a lease is a line in /proc/net/xt_recent
+//! aside.rs     iptables without xt_recent: rules set aside; or the firewall's init script, stopped
+//! guardian.rs  the child that puts them back
+//! program.rs   other programs: started, fed, waited for
 //! ```
 
+#[cfg(feature = "iptables")]
+mod aside;
+pub mod check;
+#[cfg(feature = "iptables")]
+mod guardian;
+#[cfg(feature = "iptables")]
 mod iptables;
 mod nft;
 pub mod program;
-mod script;
-mod snapshot;
 pub mod stateless;
 
 use super::root::Root;
+#[cfg(feature = "iptables")]
+use aside::Aside;
 use ctwarden::config::Config;
-use ctwarden::event::Lifeline;
 use ctwarden::lease::{Backend, Lease};
 use ctwarden::units::Millis;
+#[cfg(feature = "iptables")]
 use iptables::Iptables;
 use nft::Nft;
 use nix::errno::Errno;
-use script::Script;
-use snapshot::Snapshot;
 
 /// What was found of our rules since the last look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,9 +50,12 @@ pub struct Firewall {
     backend: Backend,
     fw4: Nft,
     nft: Nft,
+    #[cfg(feature = "iptables")]
     iptables: Iptables,
-    snapshot: Snapshot,
-    script: Script,
+    #[cfg(feature = "iptables")]
+    snapshot: Aside,
+    #[cfg(feature = "iptables")]
+    script: Aside,
 }
 
 /// The same call to whichever is in use.
@@ -55,10 +64,14 @@ macro_rules! dispatch {
         match $self.backend {
             Backend::Fw4 => $self.fw4.$call($($argument),*),
             Backend::Nft => $self.nft.$call($($argument),*),
+            #[cfg(feature = "iptables")]
             Backend::Iptables => $self.iptables.$call($($argument),*),
+            #[cfg(feature = "iptables")]
             Backend::Snapshot => $self.snapshot.$call($($argument),*),
+            #[cfg(feature = "iptables")]
             Backend::Script => $self.script.$call($($argument),*),
-            Backend::None => $none,
+            // None, or one that this build does without.
+            _ => $none,
         }
     };
 }
@@ -68,11 +81,14 @@ impl Firewall {
     pub const fn new() -> Self {
         Self {
             backend: Backend::None,
-            fw4: Nft::new("fw4"),
-            nft: Nft::new("ctwarden"),
+            fw4: Nft::fw4(),
+            nft: Nft::own(),
+            #[cfg(feature = "iptables")]
             iptables: Iptables::new(),
-            snapshot: Snapshot::new(),
-            script: Script::new(),
+            #[cfg(feature = "iptables")]
+            snapshot: Aside::snapshot(),
+            #[cfg(feature = "iptables")]
+            script: Aside::script(),
         }
     }
 
@@ -88,7 +104,7 @@ impl Firewall {
                 .into_iter()
                 .find(|backend| {
                     self.backend = *backend;
-                    dispatch!(self, usable(root), true)
+                    dispatch!(self, usable(root), false)
                 })
                 .unwrap_or_default()
         });
@@ -100,20 +116,10 @@ impl Firewall {
         self.backend = backend;
     }
 
-    /// Would the owner's own rules let the lifeline's packets in?
-    pub fn lifeline_fits(&mut self, _root: &Root, _config: &Config) -> Lifeline {
-        Lifeline::On
-    }
-
-    /// No nat rule touches port 53.
-    pub fn dns_fits(&mut self) -> bool {
-        false
-    }
-
     /// Puts rules and empty sets in place. May start programs and wait for them.
     pub fn install(&mut self, root: &Root, config: &Config) -> Result<(), Errno> {
         let done = dispatch!(self, install(root, config), Ok(()));
-        crate::crash::step();
+        crate::daemon::crash::step();
         done
     }
 
@@ -124,15 +130,19 @@ impl Firewall {
 
     /// Gives leases for `term`, anew or once more. All of them or none.
     pub fn grant(&mut self, root: &Root, leases: &[Lease], term: Millis) -> Result<(), Errno> {
+        // To nftables a timeout of 0 is none: it would be one for ever.
+        if term == Millis(0) {
+            return Err(Errno::ETIME);
+        }
         let done = dispatch!(self, grant(root, leases, term), Err(Errno::EOPNOTSUPP));
-        crate::crash::step();
+        crate::daemon::crash::step();
         done
     }
 
     /// Ends leases before their time. One that is not there is no error.
     pub fn revoke(&mut self, root: &Root, leases: &[Lease]) -> Result<(), Errno> {
         let done = dispatch!(self, revoke(root, leases), Ok(()));
-        crate::crash::step();
+        crate::daemon::crash::step();
         done
     }
 
@@ -144,7 +154,13 @@ impl Firewall {
     /// Takes everything of ours out again, leases included.
     pub fn remove(&mut self, root: &Root) -> Result<(), Errno> {
         let done = dispatch!(self, remove(root), Ok(()));
-        crate::crash::step();
+        crate::daemon::crash::step();
         done
     }
+}
+
+/// `ctwarden guardian …`, which the daemon starts and the init script calls: whether all went well.
+#[cfg(feature = "iptables")]
+pub fn guardian(what: &str) -> bool {
+    guardian::main(what.as_bytes())
 }

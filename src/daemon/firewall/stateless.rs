@@ -11,33 +11,57 @@
 //!
 //! [`taken::is_out`]: crate::daemon::taken::is_out
 
-use super::program::{find, output, run};
+use super::program::{PATIENCE_MS, find, is_readable, run, start, wait};
+use crate::daemon::crash;
 use crate::daemon::root::{RESOLVERS, Root};
-use crate::daemon::taken::{NotTaken, Record, Say, text};
+use crate::daemon::taken::{NotTaken, Record, Room, Rooms, Say, in_rooms, text};
 use ctwarden::stateless::{Back, Dialect, Fate, apply, judge, resolvers};
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::unistd::pipe2;
 use std::ffi::CStr;
 
-/// A firewall's programs, and the file that its rules are kept in.
+/// A firewall's programs, each with its words, and the file that its rules are kept in.
 struct Way {
-    list: &'static str,
-    load: &'static str,
+    list: &'static [&'static CStr],
+    load: &'static [&'static CStr],
     dialect: Dialect,
     snapshot: &'static str,
 }
 
-const fn way(list: &'static str, load: &'static str, dialect: Dialect, snapshot: &'static str) -> Way {
-    Way { list, load, dialect, snapshot }
+/// Without the elements of sets: a list of bans may be megabytes.
+const NFT: Way = Way {
+    list: &[c"nft", c"-a", c"-t", c"list", c"ruleset"],
+    load: &[c"nft", c"-f", c"-"],
+    dialect: Dialect::Nft,
+    snapshot: "stateless.nft",
+};
+/// Somebody else may be loading rules: `--wait` for the lock, which iptables before 1.6.2 did not know.
+#[cfg(feature = "iptables")]
+const fn iptables(list: &'static [&'static CStr], load: &'static [&'static CStr], v6: bool, name: &'static str) -> Way {
+    Way { list, load, dialect: if v6 { Dialect::V6 } else { Dialect::V4 }, snapshot: name }
 }
-
 /// Where iptables is iptables-legacy under its plain name, the second pair finds nothing more to do.
+#[cfg(feature = "iptables")]
 const WAYS: [Way; 5] = [
-    way("iptables-save", "iptables-restore", Dialect::V4, "stateless.v4"),
-    way("ip6tables-save", "ip6tables-restore", Dialect::V6, "stateless.v6"),
-    way("iptables-legacy-save", "iptables-legacy-restore", Dialect::V4, "stateless.l4"),
-    way("ip6tables-legacy-save", "ip6tables-legacy-restore", Dialect::V6, "stateless.l6"),
-    way("nft", "nft", Dialect::Nft, "stateless.nft"),
+    iptables(&[c"iptables-save"], &[c"iptables-restore", c"--noflush", c"--wait=5"], false, "stateless.v4"),
+    iptables(&[c"ip6tables-save"], &[c"ip6tables-restore", c"--noflush", c"--wait=5"], true, "stateless.v6"),
+    iptables(
+        &[c"iptables-legacy-save"],
+        &[c"iptables-legacy-restore", c"--noflush", c"--wait=5"],
+        false,
+        "stateless.l4",
+    ),
+    iptables(
+        &[c"ip6tables-legacy-save"],
+        &[c"ip6tables-legacy-restore", c"--noflush", c"--wait=5"],
+        true,
+        "stateless.l6",
+    ),
+    NFT,
 ];
+#[cfg(not(feature = "iptables"))]
+const WAYS: [Way; 1] = [NFT];
 /// What is being loaded.
 const SCRIPT: &str = "stateless.in";
 
@@ -50,90 +74,100 @@ pub struct How {
     pub dry: bool,
 }
 
+/// A program's name, for people.
+fn name(words: &[&'static CStr]) -> &'static str {
+    words.first().and_then(|name| name.to_str().ok()).unwrap_or("")
+}
+
 impl Way {
-    /// Its rules; `None`: no such firewall here.
-    fn text(&self, root: &Root, say: Say<'_>) -> Option<Vec<u8>> {
-        let path = find(root, self.list)?;
-        // Without the elements of sets: a list of bans may be megabytes.
-        let nft: &[&CStr] = &[c"-a", c"-t", c"list", c"ruleset"];
-        let listed = output(root, &path, if self.dialect == Dialect::Nft { nft } else { &[] }).ok();
-        if listed.is_none() {
+    /// Lists its rules. ENOENT: no such firewall here.
+    fn list(&self, root: &Root, room: &mut Room, say: Say<'_>) -> Result<(), Errno> {
+        let path = self.list.first().and_then(|name| find(root, name)).ok_or(Errno::ENOENT)?;
+        let (from, to) = pipe2(OFlag::O_CLOEXEC)?;
+        let pid = start(root, &path, self.list, [None, Some(&to)], false)?;
+        drop(to);
+        let filled = room.fill(&from, &|| is_readable(&from, PATIENCE_MS));
+        drop(from);
+        wait(pid).and(filled).inspect_err(|_| {
             say(format_args!("{path} does not say its rules: they stay as they are"));
-        }
-        listed
+        })
     }
 
     /// Loads a script.
-    fn load(&self, root: &Root, record: &Record, script: &[u8]) -> Result<(), Errno> {
-        let path = find(root, self.load).ok_or(Errno::ENOENT)?;
-        record.keep(SCRIPT, &[script])?;
-        // Somebody else may be loading rules: wait for the lock, which iptables before 1.6.2 did not know.
-        let arguments: [&[&CStr]; 2] = match self.dialect {
-            Dialect::Nft => [&[c"-f", c"-"], &[]],
-            _ => [&[c"--noflush", c"--wait=5"], &[c"--noflush"]],
-        };
-        let mut loaded = Err(Errno::ENOENT);
-        for arguments in arguments.iter().filter(|a| !a.is_empty()) {
-            loaded = record.file(SCRIPT).and_then(|script| run(root, &path, arguments, Some(&script)));
-            if loaded.is_ok() {
-                break;
-            }
+    fn load(&self, root: &Root, record: &Record, script: &Room) -> Result<(), Errno> {
+        let path = self.load.first().and_then(|name| find(root, name)).ok_or(Errno::ENOENT)?;
+        record.keep(SCRIPT, script.text()?)?;
+        let mut loaded = record.file(SCRIPT).and_then(|script| run(root, &path, self.load, Some(&script)));
+        if loaded.is_err() && self.dialect != Dialect::Nft {
+            let (_, old) = self.load.split_last().unwrap_or((&c"", &[]));
+            loaded = record.file(SCRIPT).and_then(|script| run(root, &path, old, Some(&script)));
         }
-        crate::crash::step();
+        crash::step();
         record.drop_file(SCRIPT);
         loaded
     }
 
-    /// What puts its rules back, and what becomes of its chains.
-    fn back(&self, snapshot: &[u8], now: &[u8]) -> (Back, Vec<u8>) {
-        let mut script = Vec::new();
-        let back = ctwarden::stateless::back(snapshot, now, self.dialect, &mut |p| script.extend_from_slice(p));
-        (back, script)
+    /// Writes what puts its rules back, and says what becomes of its chains.
+    fn back(&self, rooms: &mut Rooms) -> Result<Back, Errno> {
+        let Rooms { found, now, script } = rooms;
+        script.clear();
+        Ok(ctwarden::stateless::back(found.text()?, now.text()?, self.dialect, &mut |piece| script.push(piece)))
     }
 
     /// Takes its rules out and looks whether it is so. `true`: there were some.
-    fn take_out(&self, root: &Root, record: &Record, force: bool, say: Say<'_>) -> Result<bool, NotTaken> {
-        let Some(rules) = self.text(root, say) else { return Ok(false) };
-        if !force && names(self, &rules, Some(Fate::NotUnderstood), say) {
+    fn take_out(
+        &self,
+        root: &Root,
+        record: &Record,
+        rooms: &mut Rooms,
+        force: bool,
+        say: Say<'_>,
+    ) -> Result<bool, NotTaken> {
+        let Rooms { found, script, .. } = rooms;
+        if self.list(root, found, say).is_err() {
+            return Ok(false);
+        }
+        if !force && names(self, found.text()?, Some(Fate::NotUnderstood), say) {
             return Err(NotTaken::Refused);
         }
         let known = resolvers(root.read(RESOLVERS, &mut [0; 2048]).unwrap_or(&[]));
-        let mut script = Vec::new();
-        apply(&rules, self.dialect, &known, &mut |p| script.extend_from_slice(p));
-        if script.is_empty() {
+        script.clear();
+        apply(found.text()?, self.dialect, &known, &mut |piece| script.push(piece));
+        if script.text()?.is_empty() {
             return Ok(false);
         }
-        record.keep(self.snapshot, &[&rules])?;
-        self.load(root, record, &script).inspect_err(|_| {
-            say(format_args!("{} does not take the rules as they would be left", self.load));
+        record.keep(self.snapshot, found.text()?)?;
+        self.load(root, record, script).inspect_err(|_| {
+            say(format_args!("{} does not take the rules as they would be left", name(self.load)));
         })?;
         // Read back: only what stands as it is meant to can be put back later.
-        let now = self.text(root, say).unwrap_or_default();
-        let (back, _) = self.back(&rules, &now);
+        self.list(root, &mut rooms.now, say)?;
+        let back = self.back(rooms)?;
         if back.left > 0 || back.as_before > 0 {
-            say(format_args!("{}: the rules are not as they were to be left", self.load));
+            say(format_args!("{}: the rules are not as they were to be left", name(self.load)));
             return Err(Errno::EBADMSG.into());
         }
         Ok(true)
     }
 
     /// Puts its rules back.
-    fn put_back(&self, root: &Root, record: &Record, say: Say<'_>) -> Result<(), Errno> {
-        let rules = record.kept(self.snapshot)?;
-        if rules.is_empty() {
+    fn put_back(&self, root: &Root, record: &Record, rooms: &mut Rooms, say: Say<'_>) -> Result<(), Errno> {
+        record.read(self.snapshot, &mut rooms.found)?;
+        if rooms.found.text()?.is_empty() {
             return Ok(());
         }
-        let now = self.text(root, say).ok_or(Errno::ENOENT)?;
-        let (back, script) = self.back(&rules, &now);
-        if !script.is_empty() {
-            self.load(root, record, &script).inspect_err(|_| {
-                say(format_args!("{} does not take its former rules again: load the firewall anew", self.load));
+        self.list(root, &mut rooms.now, say)?;
+        let back = self.back(rooms)?;
+        if !rooms.script.text()?.is_empty() {
+            self.load(root, record, &rooms.script).inspect_err(|_| {
+                say(format_args!("{} does not take its former rules again: load the firewall anew", name(self.load)));
             })?;
         }
         if back.left > 0 {
             say(format_args!(
                 "{}: {} chains are not as they were left: somebody has changed them, left alone",
-                self.load, back.left
+                name(self.load),
+                back.left
             ));
         }
         Ok(())
@@ -158,66 +192,66 @@ fn names(way: &Way, rules: &[u8], only: Option<Fate>, say: Say<'_>) -> bool {
 
 /// Takes out what needs connection tracking, everywhere or nowhere.
 pub fn take_out(root: &Root, dir: &str, how: How, say: Say<'_>) -> Result<(), NotTaken> {
-    let mut any = false;
-    let mut unread = false;
-    for way in &WAYS {
-        let Some(rules) = way.text(root, say) else {
-            unread |= find(root, way.list).is_some();
-            continue;
-        };
-        if !how.force && names(way, &rules, Some(Fate::SourceNat), say) {
-            say(format_args!(
-                "refused: without masquerade LAN addresses appear on the WAN and nothing comes back to them, and the \
-                 router's own connections time out (--force)"
-            ));
-            return Err(NotTaken::Refused);
-        }
-        any |= how.dry && names(way, &rules, None, say);
-    }
-    if !how.dry {
-        let mut record = Record::open(root, dir)?;
-        if record.journal.stateless {
-            say(format_args!("the rules are out already"));
-            return Ok(());
-        }
-        WAYS.iter().for_each(|way| record.drop_file(way.snapshot));
-        record.journal.stateless = true;
-        record.save()?;
+    in_rooms(|rooms| {
+        let (mut any, mut unread) = (false, false);
         for way in &WAYS {
-            match way.take_out(root, &record, how.force, say) {
-                Ok(some) => any |= some,
-                Err(e) => {
-                    back(root, &mut record, say)?;
-                    return Err(e);
+            if let Err(e) = way.list(root, &mut rooms.found, say) {
+                unread |= e != Errno::ENOENT;
+                continue;
+            }
+            let rules = rooms.found.text()?;
+            if !how.force && names(way, rules, Some(Fate::SourceNat), say) {
+                say(format_args!(
+                    "refused: without masquerade LAN addresses appear on the WAN and nothing comes back to them, and the \
+                     router's own connections time out (--force)"
+                ));
+                return Err(NotTaken::Refused);
+            }
+            any |= how.dry && names(way, rules, None, say);
+        }
+        if !how.dry {
+            let mut record = Record::open(root, dir)?;
+            if record.journal.stateless {
+                say(format_args!("the rules are out already"));
+                return Ok(());
+            }
+            WAYS.iter().for_each(|way| record.drop_file(way.snapshot));
+            record.journal.stateless = true;
+            record.save()?;
+            for way in &WAYS {
+                match way.take_out(root, &record, rooms, how.force, say) {
+                    Ok(some) => any |= some,
+                    Err(e) => {
+                        back(root, &mut record, rooms, say)?;
+                        return Err(e);
+                    }
                 }
             }
+            record.journal.stateless = any;
+            record.save()?;
         }
-        record.journal.stateless = any;
-        record.save()?;
-    }
-    // That there are none is not said of rules that were not seen.
-    if unread && !any {
-        return Err(Errno::EIO.into());
-    }
-    say(format_args!(
-        "{}",
-        match any {
+        // That there are none is not said of rules that were not seen.
+        if unread && !any {
+            return Err(Errno::EIO.into());
+        }
+        let end = match any {
             false => "no rule here needs connection tracking",
             true if how.dry => "dry run: nothing is changed",
             true => {
                 "the rules that need connection tracking are out; TCP and ICMP replies pass, those of UDP cannot be told \
                  (`ctwarden back` ends it)"
             }
-        }
-    ));
-    Ok(())
+        };
+        say(format_args!("{end}"));
+        Ok(())
+    })
 }
 
 /// Puts the rules back where they stand as they were left.
-pub fn back(root: &Root, record: &mut Record, say: Say<'_>) -> Result<(), NotTaken> {
+pub fn back(root: &Root, record: &mut Record, rooms: &mut Rooms, say: Say<'_>) -> Result<(), NotTaken> {
     let mut done = Ok(());
     for way in WAYS.iter().rev() {
-        done = done.and(way.put_back(root, record, say));
+        done = done.and(way.put_back(root, record, rooms, say));
     }
     // Kept where it could not be put back: the next start tries again.
     if done.is_ok() {

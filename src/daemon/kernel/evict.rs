@@ -46,7 +46,7 @@ impl Evictor {
     pub fn send(&mut self) {
         if self.used > 0 {
             let sent = self.socket.send(&Batch::filled(&mut self.buffer, self.used));
-            crate::crash::step();
+            crate::daemon::crash::step();
             self.used = 0;
             if let Err(e) = sent {
                 self.fault.get_or_insert(e);

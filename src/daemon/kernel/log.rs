@@ -49,7 +49,8 @@ impl Log {
     /// Opens it and reads what stands there, which is reported and never evidence.
     pub fn start(&mut self, root: &Root, report: &mut dyn FnMut(Event)) {
         self.open(root, report);
-        while self.read_some(report) == RECORDS_A_LOOK {}
+        // One read may bring more than the last record wanted: some have lines that tell of a device.
+        while self.read_some(report) >= RECORDS_A_LOOK {}
         self.window.start();
         let lines = self.window.before().refusals;
         if lines > 0 {
@@ -104,7 +105,7 @@ impl Log {
         }
     }
 
-    /// At most [`RECORDS_A_LOOK`] records; how many there were.
+    /// [`RECORDS_A_LOOK`] lines, or a few more, of one record; how many there were. Fewer: all that has come.
     fn read_some(&mut self, report: &mut dyn FnMut(Event)) -> usize {
         let Some(file) = &self.file else { return 0 };
         let mut records = 0;

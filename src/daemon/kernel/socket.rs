@@ -1,4 +1,4 @@
-//! A netlink socket to netfilter, and the requests that wait for one answer.
+//! A netlink socket, and the requests that wait for one answer.
 
 use ctwarden::wire::netlink::{Batch, Messages};
 use nix::errno::Errno;
@@ -17,7 +17,16 @@ pub struct Socket(OwnedFd);
 impl Socket {
     /// EPROTONOSUPPORT: the kernel has no nfnetlink.
     pub fn open() -> Result<Self, Errno> {
-        let fd = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkNetFilter)?;
+        Self::of(SockProtocol::NetlinkNetFilter)
+    }
+
+    /// To what knows addresses and links.
+    pub fn open_route() -> Result<Self, Errno> {
+        Self::of(SockProtocol::NetlinkRoute)
+    }
+
+    fn of(protocol: SockProtocol) -> Result<Self, Errno> {
+        let fd = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol)?;
         setsockopt(&fd, sockopt::ReceiveTimeout, &TimeVal::new(PATIENCE_S as _, 0))?;
         bind(fd.as_raw_fd(), &NetlinkAddr::new(0, 0))?;
         Ok(Self(fd))

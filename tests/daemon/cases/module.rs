@@ -59,7 +59,13 @@ pub fn module(world: &World, t: &mut Checks) -> Outcome<()> {
     let root = subject.path("root");
     let sysctls = Sysctls(root.join("proc/sys/net/netfilter"));
     fs::create_dir_all(&sysctls.0).map_err(|e| format!("{}: {e}", sysctls.0.display()))?;
+    // A log long enough to be read in many goes, with the lines between that tell of a device.
+    let line = |n| format!("4,{n},{n},-;nf_conntrack: table full, dropping packet\n SUBSYSTEM=net\n DEVICE=n1\n");
+    fs::create_dir_all(root.join("dev")).map_err(|e| format!("dev: {e}"))?;
+    fs::write(root.join("dev/kmsg"), (0..1_000).map(line).collect::<String>()).map_err(|e| format!("kmsg: {e}"))?;
     let daemon = subject.start_after(&[], &["--root", root.to_str().ok_or("scratch path")?])?;
+    let told = daemon.says("the log told of a full table 1000 times before the start").map(drop);
+    t.equal("what stood in the log is read to its end before anything else", told, Ok(()));
     t.equal("no module at the start: blind", becomes(&subject, "blind"), Ok(()));
 
     let (first, second) = (Limits { max: 4_096, buckets: 1_024 }, Limits { max: 10_000, buckets: 2_048 });

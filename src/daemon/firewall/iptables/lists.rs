@@ -3,7 +3,7 @@
 use crate::daemon::root::{PIECE, RECENT, Root};
 use ctwarden::iptables::Family;
 use ctwarden::iptables::recent::{last_seen, order};
-use ctwarden::iptables::rules::{Head, TABLES};
+use ctwarden::iptables::rules::{HEADS, Head};
 use ctwarden::observe::lines::LineSplitter;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
@@ -28,8 +28,7 @@ pub fn is_there(root: &Root, name: Name<'_>) -> bool {
 
 /// The heads of a family that are in the foreign chains now: one system call each.
 pub fn heads(root: &Root, family: Family) -> u8 {
-    let all = TABLES.iter().flat_map(|t| t.heads);
-    all.filter(|head| is_there(root, (head.marker(), family))).map(|head| head.bit).sum()
+    HEADS.iter().filter(|head| is_there(root, (head.marker(), family))).map(|head| head.bit).sum()
 }
 
 fn open_list(root: &Root, name: Name<'_>, flags: OFlag) -> Result<OwnedFd, Errno> {

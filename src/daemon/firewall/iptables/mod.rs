@@ -16,44 +16,46 @@
 mod lists;
 
 use super::Health;
-use super::program::{find, output, piped, run};
-use crate::daemon::kernel::tables::{Found, nft_tables};
+use super::program::{Text, find, output, pause, run};
+use crate::daemon::kernel::tables::nft_tables;
 use crate::daemon::root::{RECENT, Root};
-use ctwarden::config::Config;
+use ctwarden::config::{Config, LANS};
 use ctwarden::entry::protocol::TCP;
 use ctwarden::iptables::Family;
 use ctwarden::iptables::plan::Plan;
-use ctwarden::iptables::recent::{List, hog, left, zeros};
-use ctwarden::iptables::rules::{FORWARD, INPUT, NEW, RAW, TABLES, Table};
+use ctwarden::iptables::recent::{List, Lists, entry, left};
+use ctwarden::iptables::rules::{HEADS, Out, TABLES, Table};
 use ctwarden::lease::{Lease, Scope, TERM};
 use ctwarden::units::Millis;
-use heapless::Vec;
 use nix::errno::Errno;
 use nix::net::if_::if_nametoindex;
 use nix::unistd::{AccessFlags, access};
 use std::ffi::CStr;
-use std::net::IpAddr;
-use std::time::Duration;
+use std::fmt::Write as _;
 
-const RESTORE: [&str; 2] = ["iptables-restore", "ip6tables-restore"];
-const SAVE: [&str; 2] = ["iptables-save", "ip6tables-save"];
+const RESTORE: [&CStr; 2] = [c"iptables-restore", c"ip6tables-restore"];
+const SAVE: [&CStr; 2] = [c"iptables-save", c"ip6tables-save"];
 
 /// Somebody else may be loading rules: wait for the lock, which programs before 1.6.2 did not know.
-const PATIENT: &[&CStr] = &[c"--noflush", c"--wait=5"];
-const PLAIN: &[&CStr] = &[c"--noflush"];
+const PATIENT: &CStr = c"--wait=5";
+/// `--noflush` a second time: no more than that.
+const PLAIN: &CStr = c"--noflush";
 
 /// After a vain attempt to put rules back this many looks are let pass.
 const LOOKS_BETWEEN_ATTEMPTS: u8 = 12;
 /// What somebody may have doubled, or nftables not have taken down yet.
 const REMOVALS: u8 = 5;
+const TAKEN_DOWN_MS: u8 = 100;
 
-/// Entries that a lease is made of: one a family at most for each of two lists.
-type Places = Vec<(List, Family, IpAddr), 4>;
+/// What we have in one family.
+struct Side {
+    plan: Plan,
+    /// Heads that our last installation put in place.
+    installed: u8,
+}
 
 pub struct Iptables {
-    plans: [Plan; 2],
-    /// Heads that our last installation put in place, by family.
-    installed: [u8; 2],
+    sides: [Side; 2],
     pause: u8,
 }
 
@@ -61,87 +63,75 @@ fn name(list: List, family: Family) -> lists::Name<'static> {
     ([list.name(), ""], family)
 }
 
-fn program(root: &Root, names: [&str; 2], family: Family) -> Option<crate::daemon::root::SystemPath> {
-    find(root, names.get(family as usize)?)
+fn of(names: [&'static CStr; 2], family: Family) -> &'static CStr {
+    let [v4, v6] = names;
+    if family == Family::V4 { v4 } else { v6 }
 }
 
 /// Loads a text that `fill` writes.
-fn restore(
-    root: &Root,
-    family: Family,
-    arguments: &[&CStr],
-    fill: &dyn Fn(&mut String) -> std::fmt::Result,
-) -> Result<(), Errno> {
-    let program = program(root, RESTORE, family).ok_or(Errno::ENOENT)?;
-    let mut text = String::new();
-    fill(&mut text).map_err(|_| Errno::EINVAL)?;
-    run(root, &program, arguments, Some(&piped(text.as_bytes())?))
+fn restore(root: &Root, family: Family, how: &CStr, fill: &dyn Fn(Out<'_>)) -> Result<(), Errno> {
+    let name = of(RESTORE, family);
+    let program = find(root, name).ok_or(Errno::ENOENT)?;
+    let mut text = Text::new()?;
+    let mut whole = true;
+    fill(&mut |part| whole &= text.write_str(part).is_ok());
+    if !whole {
+        return Err(Errno::EMSGSIZE);
+    }
+    run(root, &program, &[name, c"--noflush", how], Some(&text.end()))
 }
 
 impl Iptables {
     pub const fn new() -> Self {
-        Self { plans: [Plan::none(Family::V4), Plan::none(Family::V6)], installed: [0; 2], pause: 0 }
+        let [v4, v6] = [Family::V4, Family::V6];
+        Self {
+            sides: [Side { plan: Plan::none(v4), installed: 0 }, Side { plan: Plan::none(v6), installed: 0 }],
+            pause: 0,
+        }
     }
 
     /// Whether the programs are there, xt_recent works, and it is not nftables that has the firewall.
     pub fn usable(&mut self, root: &Root) -> bool {
-        if program(root, RESTORE, Family::V4).is_none() {
+        let tables = nft_tables(root);
+        if tables.foreign && !tables.iptables {
             return false;
         }
         // Reading a rule loads the module; nothing is changed.
-        let probe = |text: &mut String| {
-            text.push_str("*filter\n:ctwarden -\n-A ctwarden -m recent --rcheck --name ctwarden\nCOMMIT\n");
-            Ok(())
-        };
-        let read = restore(root, Family::V4, &[c"--noflush", c"--test"], &probe);
-        let there = access(root.path(&[RECENT]).as_str(), AccessFlags::F_OK);
-        let tables = nft_tables(root);
-        read.is_ok() && there.is_ok() && (!tables.foreign || tables.iptables)
+        let probe = "*filter\n:ctwarden -\n-A ctwarden -m recent --rcheck --name ctwarden\nCOMMIT\n";
+        restore(root, Family::V4, c"--test", &|out| out(probe)).is_ok()
+            && access(root.path(&[RECENT]).as_str(), AccessFlags::F_OK).is_ok()
     }
 
     pub fn install(&mut self, root: &Root, config: &Config) -> Result<(), Errno> {
-        let Found { foreign, .. } = nft_tables(root);
-        for (family, (plan, installed)) in
-            Family::ALL.into_iter().zip(self.plans.iter_mut().zip(self.installed.iter_mut()))
-        {
-            let Some(save) = program(root, SAVE, family) else { continue };
-            let saved = output(root, &save, &[])?;
-            *plan = Plan::new(family, config, &saved, foreign);
-            let load = |tables: &[Table], arguments| {
-                let there = lists::heads(root, family);
-                restore(root, family, arguments, &|text| tables.iter().try_for_each(|t| t.load(text, plan, there)))
-            };
-            if load(&TABLES, PATIENT).is_err() {
-                // One that cannot be loaded (no raw table, no hashlimit) does not keep the others away.
-                for table in TABLES {
-                    let _ = load(&[table], PLAIN);
-                }
-            }
-            *installed = lists::heads(root, family);
+        let nft = nft_tables(root).foreign;
+        let mut installed = 0;
+        for side in &mut self.sides {
+            side.install(root, config, nft)?;
+            installed |= side.installed;
         }
-        match self.installed {
-            [0, 0] if !nix::unistd::geteuid().is_root() => Err(Errno::EPERM),
-            [0, 0] => Err(Errno::EOPNOTSUPP),
+        match installed {
+            0 if !nix::unistd::geteuid().is_root() => Err(Errno::EPERM),
+            0 => Err(Errno::EOPNOTSUPP),
             _ => Ok(()),
         }
     }
 
     /// When nothing has changed: a system call for each head, no program, nothing allocated.
     pub fn recheck(&mut self, root: &Root, config: &Config) -> Health {
-        let before = self.installed;
-        let missing = |before: [u8; 2]| {
-            Family::ALL.into_iter().zip(before).any(|(family, heads)| heads & !lists::heads(root, family) != 0)
-        };
+        let [v4, v6] = &self.sides;
+        let before = [v4.installed, v6.installed];
         if before == [0, 0] || self.pause > 0 {
             self.pause = self.pause.saturating_sub(1);
             return Health::Missing;
         }
-        if !missing(before) {
+        if !missing(root, before) {
             return Health::Sound;
         }
         let _ = self.install(root, config);
-        if missing(before) {
-            self.installed = before;
+        if missing(root, before) {
+            for (side, installed) in self.sides.iter_mut().zip(before) {
+                side.installed = installed;
+            }
             self.pause = LOOKS_BETWEEN_ATTEMPTS;
             return Health::Missing;
         }
@@ -150,19 +140,31 @@ impl Iptables {
 
     pub fn grant(&mut self, root: &Root, leases: &[Lease], term: Millis) -> Result<(), Errno> {
         let lans = self.lans();
-        let places = |lease: &Lease| self.places(&lans, lease, &|list| (list == List::Lifeline) == (term > TERM));
-        for lease in leases {
-            let places = places(lease);
-            if places.is_empty() || !places.iter().all(|(list, family, _)| lists::is_there(root, name(*list, *family)))
-            {
-                return Err(Errno::EOPNOTSUPP);
-            }
+        // A port that no rule is for here (DHCPv6 without IPv6, one that the firewall refuses) is left out, as long as
+        // something is left.
+        let covered = |lease: &Lease| !self.lists(&lans, lease).only(term > TERM).is_empty();
+        let left_out = |lease: &Lease| matches!(lease, Lease::Router { .. }) && !covered(lease);
+        if !leases.iter().any(covered) {
+            return Err(Errno::EOPNOTSUPP);
         }
-        for (done, lease) in leases.iter().enumerate() {
-            for (list, family, address) in places(lease) {
-                if let Err(e) = lists::put(root, name(list, family), true, address) {
-                    let _ = self.revoke(root, leases.get(..=done).unwrap_or(leases));
-                    return Err(e);
+        for stamp in [false, true] {
+            for lease in leases {
+                if left_out(lease) {
+                    continue;
+                }
+                let lists = self.lists(&lans, lease).only(term > TERM);
+                if lists.is_empty() {
+                    return Err(Errno::EOPNOTSUPP);
+                }
+                for (list, family) in lists {
+                    // All or none: first they are all looked for.
+                    if !stamp && !lists::is_there(root, name(list, family)) {
+                        return Err(Errno::EOPNOTSUPP);
+                    }
+                    if stamp && let Err(e) = lists::put(root, name(list, family), true, entry(lease, family)) {
+                        let _ = self.revoke(root, leases);
+                        return Err(e);
+                    }
                 }
             }
         }
@@ -173,8 +175,8 @@ impl Iptables {
     pub fn revoke(&mut self, root: &Root, leases: &[Lease]) -> Result<(), Errno> {
         let lans = self.lans();
         for lease in leases {
-            for (list, family, address) in self.places(&lans, lease, &|_| true) {
-                match lists::put(root, name(list, family), false, address) {
+            for (list, family) in self.lists(&lans, lease) {
+                match lists::put(root, name(list, family), false, entry(lease, family)) {
                     Ok(()) | Err(Errno::ENOENT) => {}
                     Err(e) => return Err(e),
                 }
@@ -185,126 +187,144 @@ impl Iptables {
 
     /// The longer of lifeline and `open`; of two families the shorter.
     pub fn left(&mut self, root: &Root, lease: &Lease) -> Option<Millis> {
-        let of = |list: List, family: Family, address| {
-            let installed = *self.installed.get(family as usize)?;
-            let head = TABLES.iter().flat_map(|t| t.heads).find(|h| h.bit & installed != 0)?;
-            let last = lists::seen(root, name(list, family), address)?;
-            left(list, lists::now(root, head, family)?, last, lists::jiffies_per_second())
-        };
-        let mut best = None;
-        let places = self.places(&self.lans(), lease, &|_| true);
-        for list in List::ALL {
-            let each = places.iter().filter(|(l, ..)| *l == list).map(|(l, family, address)| of(*l, *family, *address));
+        let all = self.lists(&self.lans(), lease);
+        let mut longest = None;
+        for lifeline in [true, false] {
+            let mut shortest = None;
+            for (list, family) in all.only(lifeline) {
+                let left = self.left_in(root, list, family, lease);
+                shortest = Some(shortest.map_or(left, |before| left.min(before)));
+            }
             // `None` is less than any time.
-            best = best.max(each.min().flatten());
+            longest = longest.max(shortest.flatten());
         }
-        best
+        longest
+    }
+
+    fn left_in(&self, root: &Root, list: List, family: Family, lease: &Lease) -> Option<Millis> {
+        let side = self.sides.get(family as usize)?;
+        let head = HEADS.iter().find(|head| head.bit & side.installed != 0)?;
+        let last = lists::seen(root, name(list, family), entry(lease, family))?;
+        left(list, lists::now(root, head, family)?, last, lists::jiffies_per_second())
     }
 
     pub fn remove(&mut self, root: &Root) -> Result<(), Errno> {
-        let mut done = Ok(());
-        for (family, installed) in Family::ALL.into_iter().zip(self.installed.iter_mut()) {
-            if program(root, RESTORE, family).is_none() {
-                continue;
-            }
-            for _ in 0..REMOVALS {
-                let there = lists::heads(root, family);
-                if there | *installed == 0 {
-                    break;
+        let [v4, v6] = &mut self.sides;
+        v4.remove(root).and(v6.remove(root))
+    }
+
+    /// The kernel's numbers of the LAN interfaces, in the order of the plans; 0: it is not there.
+    fn lans(&self) -> heapless::Vec<u32, LANS> {
+        let [side, _] = &self.sides;
+        side.plan.lans.iter().map(|lan| if_nametoindex(lan.interface.as_str()).unwrap_or(0)).collect()
+    }
+
+    /// The lists that a lease is in. None: it cannot be given here.
+    fn lists(&self, lans: &[u32], lease: &Lease) -> Lists {
+        let mut lists = Lists::default();
+        for Side { plan, installed } in &self.sides {
+            let mut add = |list: List, holds: bool| {
+                if holds && installed & list.needs() == list.needs() {
+                    lists.add(list, plan.family);
                 }
-                match unload(root, family, there, there | *installed) {
-                    Ok(()) => *installed = 0,
-                    Err(e) => done = Err(e),
-                }
-                // nftables takes rules down in the background: their lists go a moment later.
-                for _ in 0..50 {
-                    if lists::heads(root, family) == 0 {
-                        break;
+            };
+            let ipv6 = plan.family == Family::V6;
+            let lan = |interface: u32| {
+                let at = lans.iter().position(|index| *index == interface && interface != 0);
+                at.and_then(|at| plan.lans.get(at))
+            };
+            match *lease {
+                Lease::Source(address) => add(List::Shed, address.is_ipv6() == ipv6),
+                Lease::Destination { address, .. } => add(List::Destination, address.is_ipv6() == ipv6),
+                Lease::Router { interface, protocol, port } => match lan(interface) {
+                    Some(lan) => {
+                        add(List::Lifeline, plan.covers(lan, protocol, port, true));
+                        add(List::Router, plan.covers(lan, protocol, port, false));
                     }
-                    std::thread::sleep(Duration::from_millis(2));
-                }
+                    None => {
+                        let named = protocol == TCP && plan.ports.contains(&port);
+                        add(List::Ports, named && plan.scope == Scope::All);
+                    }
+                },
+                Lease::Lan { interface } => add(List::Lan, plan.routed && lan(interface).is_some()),
+                Lease::All { ipv6: wanted } => add(List::All, plan.scope == Scope::All && wanted == ipv6),
             }
-            if lists::heads(root, family) == 0 && *installed == 0 {
-                done = Ok(());
+        }
+        lists
+    }
+}
+
+/// Whether heads that were put there are there no more.
+fn missing(root: &Root, [v4, v6]: [u8; 2]) -> bool {
+    v4 & !lists::heads(root, Family::V4) != 0 || v6 & !lists::heads(root, Family::V6) != 0
+}
+
+impl Side {
+    fn install(&mut self, root: &Root, config: &Config, nft: bool) -> Result<(), Errno> {
+        let family = self.plan.family;
+        let save = of(SAVE, family);
+        let Some(program) = find(root, save) else { return Ok(()) };
+        self.plan = Plan::new(family, config, &output(root, &program, &[save])?, nft);
+        if self.load(root, &TABLES, PATIENT).is_err() {
+            // One that cannot be loaded (no raw table, no hashlimit) does not keep the others away.
+            for table in TABLES.chunks(1) {
+                let _ = self.load(root, table, PLAIN);
+            }
+        }
+        self.installed = lists::heads(root, family);
+        Ok(())
+    }
+
+    fn load(&self, root: &Root, tables: &[Table], how: &CStr) -> Result<(), Errno> {
+        let there = lists::heads(root, self.plan.family);
+        let fill = |out: Out<'_>| tables.iter().for_each(|table| table.load(out, &self.plan, there));
+        restore(root, self.plan.family, how, &fill)
+    }
+
+    /// Takes out what is ours, until it is gone.
+    fn remove(&mut self, root: &Root) -> Result<(), Errno> {
+        let family = self.plan.family;
+        let mut done = Ok(());
+        for _ in 0..REMOVALS {
+            let there = lists::heads(root, family);
+            if there | self.installed == 0 {
+                return Ok(());
+            }
+            done = self.unload(root, there);
+            if done.is_ok() {
+                self.installed = 0;
+            }
+            // nftables takes rules down in the background: their lists go a moment later.
+            for _ in 0..TAKEN_DOWN_MS {
+                if lists::heads(root, family) != 0 {
+                    pause(1);
+                }
             }
         }
         done
     }
 
-    /// The kernel's numbers of the LAN interfaces, in the order of the plans; 0: it is not there.
-    fn lans(&self) -> Vec<u32, { ctwarden::config::LANS }> {
-        let [plan, _] = &self.plans;
-        plan.lans.iter().map(|lan| if_nametoindex(lan.interface.as_str()).unwrap_or(0)).collect()
-    }
-
-    /// The entries that are a lease, of the lists that `wanted` admits. None: it cannot be given here.
-    fn places(&self, lans: &[u32], lease: &Lease, wanted: &dyn Fn(List) -> bool) -> Places {
-        let mut places = Places::new();
-        let mut add = |list, family: Family, address, needs: u8| {
-            let installed = self.installed.get(family as usize).copied().unwrap_or(0);
-            if wanted(list) && installed & needs == needs {
-                // Never full: two lists for each of two families.
-                let _ = places.push((list, family, address));
-            }
+    /// One removal of the tables in which something of ours stands. Should it fail as a whole (somebody has taken out a part
+    /// of it), line by line, so that what can go goes.
+    fn unload(&self, root: &Root, there: u8) -> Result<(), Errno> {
+        let family = self.plan.family;
+        let ours = there | self.installed;
+        let whole = |out: Out<'_>| {
+            TABLES.iter().filter(|table| table.heads & ours != 0).for_each(|table| table.unload(out, family, there));
         };
-        if let Some((list, family, address)) = hog(lease) {
-            // Hogs have one list, whatever the term.
-            let installed = self.installed.get(family as usize).copied().unwrap_or(0);
-            if installed & NEW != 0 {
-                let _ = places.push((list, family, address));
-            }
-            return places;
+        if restore(root, family, PATIENT, &whole).is_ok() || restore(root, family, PLAIN, &whole).is_ok() {
+            return Ok(());
         }
-        for (family, plan) in Family::ALL.into_iter().zip(&self.plans) {
-            let zeros = zeros(family);
-            match *lease {
-                Lease::Router { interface, protocol, port } => {
-                    let lan = lans.iter().position(|index| *index == interface && interface != 0);
-                    let covers = |lifeline| {
-                        let lan = lan.and_then(|at| plan.lans.get(at));
-                        lan.is_some_and(|lan| plan.covers(&lan.interface, protocol, port, lifeline))
-                    };
-                    if covers(true) {
-                        add(List::Lifeline, family, zeros, RAW | INPUT);
-                    }
-                    if covers(false) {
-                        add(List::Router, family, zeros, RAW | INPUT);
-                    }
-                    if lan.is_none() && plan.scope == Scope::All && protocol == TCP && plan.ports.contains(&port) {
-                        add(List::Ports, family, zeros, RAW);
-                    }
-                }
-                Lease::Lan { interface } if plan.routed && lans.contains(&interface) && interface != 0 => {
-                    add(List::Lan, family, zeros, RAW | FORWARD);
-                }
-                Lease::All { ipv6 } if plan.scope == Scope::All && ipv6 == (family == Family::V6) => {
-                    add(List::All, family, zeros, INPUT | FORWARD);
-                }
-                _ => {}
+        for table in TABLES.iter().filter(|table| table.heads & ours != 0) {
+            let mut text = String::new();
+            table.unload(&mut |part| text.push_str(part), family, ours);
+            let mut lines = text.lines();
+            let begin = lines.next().unwrap_or_default();
+            for line in lines.filter(|line| *line != "COMMIT") {
+                let one = [begin, "\n", line, "\nCOMMIT\n"];
+                let _ = restore(root, family, PLAIN, &|out| one.iter().for_each(|part| out(part)));
             }
         }
-        places
+        Err(Errno::ECANCELED)
     }
-}
-
-/// One removal of the tables in which `ours` stand. Should it fail as a whole (somebody has taken out a part of it), line by
-/// line, so that what can go goes.
-fn unload(root: &Root, family: Family, there: u8, ours: u8) -> Result<(), Errno> {
-    let tables = || TABLES.iter().filter(move |t| t.heads.iter().any(|h| h.bit & ours != 0));
-    let whole = |text: &mut String| tables().try_for_each(|t| t.unload(text, family, there));
-    if restore(root, family, PATIENT, &whole).is_ok() || restore(root, family, PLAIN, &whole).is_ok() {
-        return Ok(());
-    }
-    for table in tables() {
-        let mut text = String::new();
-        table.unload(&mut text, family, there).map_err(|_| Errno::EINVAL)?;
-        let begin = text.lines().next().unwrap_or_default();
-        for line in text.lines().skip(1).filter(|l| *l != "COMMIT") {
-            let _ = restore(root, family, PLAIN, &|one| {
-                [begin, "\n", line, "\nCOMMIT\n"].iter().for_each(|part| one.push_str(part));
-                Ok(())
-            });
-        }
-    }
-    Err(Errno::ECANCELED)
 }

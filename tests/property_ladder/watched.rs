@@ -1,122 +1,26 @@
-//! Whatever the table does and whatever comes of relief: what the guard must never do, and what it must do in the end.
-//!
-//! Each law is checked against the bare looks and outcomes, kept here, not against what the guard remembers of them.
+//! A guard, and a witness of all that it was shown and did, which knows the laws.
 
-use ctwarden::decide::ladder::{Action, Decision, FLUSHES_REMEMBERED, Means, Outcome, Settings};
-use ctwarden::detect::{FULL, LOOK_LATEST, LOOK_SOONEST, Look, Marks, Table, Verdict};
+use super::stretch::{Fate, Stretch, Where};
+use ctwarden::decide::ladder::{Action, Decision, Means, Outcome, Settings};
+use ctwarden::detect::{FULL, LOOK_LATEST, LOOK_SOONEST, Look, Table, Verdict};
 use ctwarden::guard::Guard;
-use ctwarden::lease::Scope;
-use ctwarden::rung::{RUNGS, Rung};
+use ctwarden::rung::Rung;
 use ctwarden::units::{Entries, Millis, Permille};
 use proptest::prelude::*;
 
-const HOUR: u64 = 3_600_000;
+pub const HOUR: u64 = 3_600_000;
 /// A refusal is believed to go on for so long at most: kernels print ten lines in 5 s.
-const REFUSAL_NEWS: u64 = 6_000;
+pub const REFUSAL_NEWS: u64 = 6_000;
 /// The same where the drop column tells of every packet.
-const REFUSAL_NEWS_EXACT: u64 = 2_000;
+pub const REFUSAL_NEWS_EXACT: u64 = 2_000;
 /// Max goes back after so much calm, and what failed is tried again after it.
-const REST: u64 = 60_000;
+pub const REST: u64 = 60_000;
 /// The longest that a trim in vain keeps the next one waiting, beside the time that it took itself.
-const PAUSE: u64 = 2_000;
+pub const PAUSE: u64 = 2_000;
 
-/// Where the count is, for some looks.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Where {
-    Low,
-    Between,
-    High,
-    Full,
-    Anywhere,
-    Unreadable,
-}
-
-/// What becomes of an action.
-#[derive(Clone, Copy, Debug)]
-enum Fate {
-    /// The count goes down to this part of max.
-    Done(u16),
-    Failed,
-    /// A fresh look did not call for it any more.
-    Dropped,
-}
-
-/// Some looks that are alike.
-#[derive(Clone, Debug)]
-struct Stretch {
-    at: Where,
-    within: u16,
-    max: u32,
-    looks: u8,
-    gap: u64,
-    dropped: u32,
-    logged: u32,
-    suppressed: u32,
-    expectations: u32,
-    grow_by: Option<u8>,
-    grown_from: Option<u8>,
-    can_trim: bool,
-    can_shed: bool,
-    can_open: bool,
-    fate: Fate,
-    took: u64,
-    /// Before it: somebody asks for a flush, or the config is read anew.
-    asked: bool,
-    reload: Option<Settings>,
-}
-
-prop_compose! {
-    fn settings()(
-        rungs in Just(Rung::ALL).prop_shuffle(), many in 0..=RUNGS, usual in prop::bool::weighted(0.6),
-        high in prop_oneof![3 => Just(850u16), 1 => 100..=990u16], below in 10..=900u16,
-        hold in prop_oneof![Just(0u64), Just(10_000), 0..600_000u64],
-        flushes_per_hour in 0..=FLUSHES_REMEMBERED as u8,
-        flush_gain in prop_oneof![Just(0u64), Just(60_000), 0..=HOUR],
-        opens_per_hour in 0..=2u8,
-    ) -> Settings {
-        let rungs = if usual { vec![Rung::Grow, Rung::Trim, Rung::Shed, Rung::Flush, Rung::Open] } else { rungs[..many].to_vec() };
-        let low = Permille(high.saturating_sub(below).max(50));
-        Settings {
-            ladder: rungs.into_iter().collect(),
-            marks: Marks { high: Permille(high), low, hold: Millis(hold) },
-            flushes_per_hour,
-            flush_gain: Millis(flush_gain),
-            open_scope: Scope::Router,
-            opens_per_hour,
-        }
-    }
-}
-
-prop_compose! {
-    fn stretches()(
-        at in prop_oneof![
-            2 => Just(Where::Low), 1 => Just(Where::Between), 1 => Just(Where::High), 5 => Just(Where::Full),
-            1 => Just(Where::Anywhere), 1 => Just(Where::Unreadable),
-        ],
-        within in 0..1000u16,
-        max in prop_oneof![8 => Just(16_384u32), 1 => Just(0), 1 => 1..200u32, 1 => any::<u32>()],
-        looks in 1..12u8,
-        gap in prop_oneof![
-            4 => prop::sample::select(&[0u64, 20, 100, 1_000][..]), 3 => Just(4_000), 1 => 0..20_000u64, 1 => Just(600_000),
-        ],
-        (dropped, logged, suppressed, expectations) in (
-            prop_oneof![2 => Just(0u32), 2 => 1..1_000u32, 1 => any::<u32>()],
-            prop_oneof![2 => Just(0u32), 2 => 1..=10u32, 1 => any::<u32>()],
-            prop_oneof![4 => Just(0u32), 1 => any::<u32>()],
-            prop_oneof![6 => Just(0u32), 1 => any::<u32>()],
-        ),
-        grow_by in prop::option::weighted(0.3, 0..100u8),
-        grown_from in prop::option::weighted(0.3, 1..100u8),
-        can_trim in prop::bool::weighted(0.8),
-        (can_shed, can_open) in (prop::bool::weighted(0.5), prop::bool::weighted(0.5)),
-        fate in prop_oneof![3 => (0..1200u16).prop_map(Fate::Done), 1 => Just(Fate::Failed), 1 => Just(Fate::Dropped)],
-        took in prop_oneof![Just(0u64), Just(30), 0..20_000u64],
-        asked in prop::bool::weighted(0.1),
-        reload in prop::option::weighted(0.05, settings()),
-    ) -> Stretch {
-        Stretch { at, within, max, looks, gap, dropped, logged, suppressed, expectations, grow_by, grown_from, can_trim, can_shed, can_open, fate, took, asked, reload }
-    }
-}
+/// So soon after a trim the table is full again at once; so often, and a cap is called for.
+pub const SOON: u64 = 3_000;
+pub const RETURNS: u8 = 3;
 
 /// A flush that was done, and how long it was until the table was above the high mark again.
 #[derive(Clone, Copy, Debug)]
@@ -126,12 +30,12 @@ struct Flushed {
 }
 
 /// A guard, and a witness of all that it was shown and did.
-struct Watched {
-    guard: Guard,
-    s: Settings,
+pub struct Watched {
+    pub guard: Guard,
+    pub s: Settings,
     /// The kernel has the `drop` column.
     column: bool,
-    now: u64,
+    pub now: u64,
     /// Since when packets were refused with a full table, and when last; as the looks say.
     full: Option<(u64, u64)>,
     last_occupancy: u16,
@@ -144,10 +48,14 @@ struct Watched {
     trim_failed: bool,
     trim_due: u64,
     calm_since: Option<u64>,
+    /// The last trim, until the table is above the high mark again; and how often in a row it was so at once.
+    trimmed: Option<u64>,
+    returns: u8,
+    shed_due: u64,
 }
 
 impl Watched {
-    fn new(s: Settings, column: bool) -> Self {
+    pub fn new(s: Settings, column: bool) -> Self {
         Watched {
             guard: Guard::default(),
             s,
@@ -163,6 +71,9 @@ impl Watched {
             trim_failed: false,
             trim_due: 0,
             calm_since: None,
+            trimmed: None,
+            returns: 0,
+            shed_due: 0,
         }
     }
 
@@ -200,7 +111,7 @@ impl Watched {
         let (now, occupancy) = (self.now, t.occupancy());
         let refused = look.dropped.unwrap_or(0) > 0 || look.logged > 0 || t.max.0 > 0 && t.count >= t.max;
         let full = occupancy.max(Permille(self.last_occupancy)) >= FULL;
-        if refused && (full || self.full.is_some()) {
+        if refused && (full || self.full.is_some() && occupancy >= self.s.marks.high) {
             self.full = Some((self.full.map_or(now, |(since, _)| since), now));
         }
         let news = if self.column { REFUSAL_NEWS_EXACT } else { REFUSAL_NEWS };
@@ -212,11 +123,16 @@ impl Watched {
         {
             last.bought.get_or_insert(now - last.at);
         }
+        if occupancy >= self.relief_from()
+            && let Some(at) = self.trimmed.take()
+        {
+            self.returns = if now - at < SOON { self.returns.saturating_add(1) } else { 0 };
+        }
         self.last_occupancy = occupancy.0;
     }
 
     /// From here on relief is called for: the high mark; while packets are refused a full table, wherever the mark is.
-    fn relief_from(&self) -> Permille {
+    pub fn relief_from(&self) -> Permille {
         let high = self.s.marks.high;
         if self.full.is_some_and(|(since, _)| self.now > since) { high.min(FULL) } else { high }
     }
@@ -247,7 +163,7 @@ impl Watched {
     }
 
     /// One look and what the guard makes of it.
-    fn turn(&mut self, w: &Stretch) -> Result<Option<Decision>, TestCaseError> {
+    pub fn turn(&mut self, w: &Stretch) -> Result<Option<Decision>, TestCaseError> {
         let look = self.look(w);
         let occupancy = look.table.map_or(Permille(0), |t| t.occupancy());
         let part = |p: u8| Entries((w.max as u64 * p as u64 / 50).min(u32::MAX as u64) as u32);
@@ -274,6 +190,9 @@ impl Watched {
             self.grow_failed &= self.now - since < REST;
         } else {
             self.calm_since = None;
+        }
+        if !climbing && self.now - e.since.0 >= SOON {
+            self.returns = 0;
         }
         if e.verdict == Verdict::Blind {
             self.renewed();
@@ -316,7 +235,11 @@ impl Watched {
         match action {
             Action::Grow { to } => prop_assert!(Some(to) == means.grow_to && grows && !self.grow_failed),
             Action::Trim => prop_assert!(w.can_trim),
-            Action::Shed => prop_assert!(w.can_shed),
+            Action::Shed => {
+                let called_for = self.returns >= RETURNS && self.now >= self.shed_due;
+                let may_trim = w.can_trim && self.s.ladder.contains(&Rung::Trim);
+                prop_assert!(w.can_shed && (called_for || !may_trim), "shed after {} returns", self.returns);
+            }
             Action::Flush | Action::Open { .. } | Action::Stateless | Action::Unload => {
                 prop_assert_eq!(e.verdict, Verdict::Saturated);
                 let lasted = self.full.map(|(since, _)| self.now - since);
@@ -355,6 +278,10 @@ impl Watched {
             Action::Trim | Action::Shed => {
                 self.trim_failed = after >= self.guard.evidence().table.max.part(full_from);
                 self.trim_due = self.now + PAUSE.max(w.took);
+                self.trimmed = Some(self.now);
+                if action == Action::Shed {
+                    self.shed_due = self.now + SOON;
+                }
             }
             Action::Flush if done => {
                 self.flushes.push(Flushed { at: self.now, bought: None });
@@ -370,9 +297,10 @@ impl Watched {
     fn renewed(&mut self) {
         (self.grow_failed, self.shrink_failed, self.trim_failed) = (false, false, false);
         (self.trim_due, self.flush_failed) = (0, None);
+        (self.trimmed, self.returns) = (None, 0);
     }
 
-    fn pass(&mut self, w: &Stretch) -> Result<(), TestCaseError> {
+    pub fn pass(&mut self, w: &Stretch) -> Result<(), TestCaseError> {
         if let Some(s) = &w.reload {
             self.s = s.clone();
             self.guard.ladder.renew();
@@ -389,85 +317,5 @@ impl Watched {
             }
         }
         Ok(())
-    }
-}
-
-/// A table with nothing to tell, at a place.
-fn quiet(at: Where, within: u16) -> Stretch {
-    Stretch {
-        at,
-        within,
-        max: 16_384,
-        looks: 1,
-        gap: 0,
-        dropped: 0,
-        logged: 0,
-        suppressed: 0,
-        expectations: 0,
-        grow_by: Some(60),
-        grown_from: None,
-        can_trim: true,
-        can_shed: false,
-        can_open: false,
-        fate: Fate::Failed,
-        took: 0,
-        asked: false,
-        reload: None,
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn the_guard_keeps_its_laws(s in settings(), column: bool, stretches in prop::collection::vec(stretches(), 1..40)) {
-        let mut watched = Watched::new(s, column);
-        for stretch in &stretches {
-            watched.pass(stretch)?;
-        }
-    }
-
-    /// Once the load is gone the guard is calm again, its incidents are over, and the next climb begins with the first rung.
-    #[test]
-    fn it_always_comes_back(
-        s in settings(), column: bool, stretches in prop::collection::vec(stretches(), 1..20), within in 0..1000u16,
-    ) {
-        let mut watched = Watched::new(s, column);
-        for stretch in &stretches {
-            watched.pass(stretch)?;
-        }
-        let calm_by = watched.now + REFUSAL_NEWS;
-        while watched.now < calm_by + REST + 2 * LOOK_LATEST.0 {
-            let decision = watched.turn(&quiet(Where::Low, within))?;
-            prop_assert_eq!(decision, None);
-            let verdict = watched.guard.evidence().verdict;
-            prop_assert!(watched.now < calm_by || verdict == Verdict::Calm, "still {verdict}");
-            watched.now += watched.guard.next_look(&watched.s).0;
-        }
-        prop_assert!(watched.guard.incidents.all().all(|i| i.ended.is_some_and(|ended| ended >= i.began)));
-        let decision = watched.turn(&quiet(Where::High, 0))?;
-        // Nobody can be capped here; a trim has the first of its place and that of shed.
-        let trims = watched.s.ladder.contains(&Rung::Trim);
-        let mut rungs = watched.s.ladder.iter().map(|r| if trims && *r == Rung::Shed { Rung::Trim } else { *r });
-        let first = rungs.find(|r| matches!(r, Rung::Grow | Rung::Trim));
-        prop_assert_eq!(decision.map(|d| d.action.rung()), first);
-    }
-
-    /// A table that settles between the marks is calm after a while, and no climb goes on there.
-    #[test]
-    fn it_settles_between_the_marks(
-        s in settings(), column: bool, stretches in prop::collection::vec(stretches(), 1..20), within in 0..990u16,
-    ) {
-        let mut watched = Watched::new(s, column);
-        for stretch in &stretches {
-            watched.pass(stretch)?;
-        }
-        let calm_by = watched.now + 10_000 + REFUSAL_NEWS;
-        while watched.now < calm_by + LOOK_LATEST.0 {
-            let decision = watched.turn(&quiet(Where::Between, within))?;
-            prop_assert!(decision.is_none() || watched.relief_from() < watched.s.marks.high);
-            prop_assert!(watched.now < calm_by || watched.guard.evidence().verdict == Verdict::Calm);
-            watched.now += watched.guard.next_look(&watched.s).0;
-        }
     }
 }

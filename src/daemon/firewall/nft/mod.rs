@@ -1,0 +1,311 @@
+//! Sets with timeouts, in `inet fw4` (put there by fw4 itself, from the package's snippets) or in a table of our own.
+//!
+//! ```text
+//! install   look ─> text ─> nft -f - (one transaction; fw4 has loaded its own)
+//! recheck   the same generation as after our last change: nothing has changed. Else look ─> install
+//! grant     one transaction from a fixed buffer: elements, in our table and in each foreign one that has the set
+//! left      one element, read back
+//! ```
+//!
+//! Leases of `Lan` share an element in `ctwarden_routed`: revoking one ends all.
+
+mod link;
+mod look;
+
+use super::Health;
+use super::program::{Text, find, run};
+use crate::daemon::root::{IPTABLES_NAMES, Root};
+use ctwarden::config::Config;
+use ctwarden::lease::Lease;
+use ctwarden::nftables::{FW4, OWN, delete_rule, foreign_sets, insert_heads, is_plain, own_table};
+use ctwarden::units::Millis;
+use ctwarden::wire::netlink::Batch;
+use ctwarden::wire::nftables::{self, All, Chain, Key, Rule, Set, Sets, Table, begin, delete_set, delete_table, dump};
+use heapless::Vec;
+use link::{DATAGRAM, ask, change, commit};
+use look::Seen;
+use nix::errno::Errno;
+
+/// After a vain attempt to put rules back this many looks are let pass.
+const LOOKS_BETWEEN_ATTEMPTS: u8 = 12;
+/// Somebody else may be loading rules while we read or take out ours.
+const ATTEMPTS: u8 = 4;
+
+pub struct Nft {
+    table: Table<'static>,
+    seen: Seen,
+    /// The generation at which all was whole, counted up with our own changes.
+    whole: Option<u32>,
+    /// The sets by which connections are counted are there.
+    counts: bool,
+    pause: u8,
+}
+
+impl Nft {
+    /// In `inet fw4`.
+    pub const fn fw4() -> Self {
+        Self::of(FW4)
+    }
+    /// In a table of our own.
+    pub const fn own() -> Self {
+        Self::of(OWN)
+    }
+    const fn of(table: Table<'static>) -> Self {
+        Self { table, seen: Seen::NOTHING, whole: None, counts: false, pause: 0 }
+    }
+
+    fn is_own(&self) -> bool {
+        self.table == OWN
+    }
+
+    /// Foreign base chains that may refuse what a lease opens, and where it has no say: iptables-nft's, those of a program
+    /// that lets nobody else change its table, those of a name that cannot be written.
+    #[allow(dead_code)]
+    pub const fn left_alone(&self) -> u16 {
+        self.seen.left_alone
+    }
+
+    /// Connections of capped sources are counted: `shed_count` is set, and the kernel can (kmod-nft-connlimit).
+    #[allow(dead_code)]
+    pub const fn counts(&self) -> bool {
+        self.counts
+    }
+
+    /// fw4: whether its table is there, our snippets loaded or not. Own: whether there is an nft, and it is not iptables alone
+    /// that has the firewall: a head rule of ours among rules of iptables-nft is shown by it as what it is not, or makes it
+    /// refuse the whole table.
+    pub fn usable(&mut self, root: &Root) -> bool {
+        if !root.is_real() || self.look().is_err() {
+            return false;
+        }
+        if !self.is_own() {
+            return self.seen.there;
+        }
+        let mut names = [0; 64];
+        let legacy = root.read(IPTABLES_NAMES, &mut names).is_ok_and(|names| !names.is_empty());
+        let [native, _] = self.seen.heads;
+        find(root, c"nft").is_some() && (native > 0 || !(legacy || self.seen.iptables))
+    }
+
+    fn look(&mut self) -> Result<(), Errno> {
+        let mut done = Err(Errno::EAGAIN);
+        for _ in 0..ATTEMPTS {
+            done = self.seen.look(self.table, self.is_own());
+            if done != Err(Errno::EAGAIN) {
+                break;
+            }
+        }
+        done
+    }
+
+    fn wanted(&self) -> Sets {
+        if self.counts { Set::OWN | Set::COUNTED } else { Set::OWN }
+    }
+
+    /// Looks, and remembers the generation if all is whole.
+    fn is_whole(&mut self) -> Result<bool, Errno> {
+        // First: what changes while we look is seen the next time.
+        let now = look::now()?;
+        self.look()?;
+        let whole = self.seen.is_whole(self.wanted());
+        self.whole = whole.then_some(now);
+        Ok(whole)
+    }
+
+    pub fn install(&mut self, root: &Root, config: &Config) -> Result<(), Errno> {
+        self.pause = 0;
+        self.counts = false;
+        if self.is_own() {
+            self.load(root, config.shed_count)?;
+        }
+        if self.is_whole()? { Ok(()) } else { Err(Errno::ENOENT) }
+    }
+
+    fn load(&mut self, root: &Root, count: u16) -> Result<(), Errno> {
+        let program = find(root, c"nft").ok_or(Errno::ENOENT)?;
+        let mut done = Err(Errno::ECANCELED);
+        // As it is; from scratch, should there be sets of a former version; without counting, should the kernel not know how.
+        for (keep, count) in [(true, count), (false, count), (false, 0)] {
+            self.look()?;
+            let mut text = Text::new()?;
+            own_table(&mut text, keep, count).map_err(|_| Errno::EINVAL)?;
+            self.foreign(&mut text)?;
+            done = run(root, &program, &[c"nft", c"-f", c"-"], Some(&text.end()));
+            if done.is_ok() {
+                self.counts = count > 0;
+                break;
+            }
+        }
+        done
+    }
+
+    /// Head rules for all foreign base chains, in place of those that are there.
+    fn foreign(&self, text: &mut Text) -> Result<(), Errno> {
+        let mut done = Ok(());
+        ask(&|b| dump(b, All::Rules), &mut |payload| {
+            let ours = Rule::read(payload).filter(|r| is_plain(r.chain) && is_plain(r.table.name));
+            if let Some(rule) = ours {
+                done = done.and(delete_rule(text, &rule));
+            }
+        })?;
+        for place in &self.seen.places {
+            done = done.and(foreign_sets(text, place.table(), place.wants));
+        }
+        ask(&|b| dump(b, All::Chains), &mut |payload| {
+            if let Some(chain) = Chain::read(payload).filter(|chain| self.seen.serves(chain)) {
+                done = done.and(insert_heads(text, &chain));
+            }
+        })?;
+        done.map_err(|_| Errno::EINVAL)
+    }
+
+    /// When nothing has changed: one question, no program, nothing allocated.
+    pub fn recheck(&mut self, root: &Root, config: &Config) -> Health {
+        match look::now() {
+            Ok(now) if self.whole == Some(now) => return Health::Sound,
+            Ok(_) => {}
+            Err(_) => return Health::Missing,
+        }
+        let before = self.seen.mark;
+        match self.is_whole() {
+            // Where the kernel does not say that it is the same table, it may be another.
+            Ok(true) if before.is_some() && before == self.seen.mark => return Health::Sound,
+            Ok(true) => return Health::Mended,
+            // Somebody is at it: the next look will tell.
+            Err(Errno::EAGAIN) => return Health::Sound,
+            _ => {}
+        }
+        if self.pause > 0 || !self.is_own() {
+            self.pause = self.pause.saturating_sub(1);
+            return Health::Missing;
+        }
+        if self.install(root, config).is_ok() {
+            return Health::Mended;
+        }
+        self.pause = LOOKS_BETWEEN_ATTEMPTS;
+        Health::Missing
+    }
+
+    pub fn grant(&mut self, _root: &Root, leases: &[Lease], term: Millis) -> Result<(), Errno> {
+        self.put(leases, Some(term))
+    }
+
+    pub fn revoke(&mut self, _root: &Root, leases: &[Lease]) -> Result<(), Errno> {
+        match self.put(leases, None) {
+            // No table, no lease.
+            Err(Errno::ENOENT) => Ok(()),
+            done => done,
+        }
+    }
+
+    fn put(&mut self, leases: &[Lease], term: Option<Millis>) -> Result<(), Errno> {
+        match self.transact(leases, term) {
+            // A foreign table may be gone since the last look, or our own be there again.
+            Err(Errno::ENOENT) => {
+                self.whole = None;
+                self.look()?;
+                self.transact(leases, term)
+            }
+            done => done,
+        }
+    }
+
+    fn transact(&mut self, leases: &[Lease], term: Option<Millis>) -> Result<(), Errno> {
+        let Self { seen, whole, table, .. } = self;
+        let known = |lease: &Lease| Set::of(lease).is_some_and(|set| seen.sets & set.bit() != 0);
+        if !leases.iter().all(known) {
+            return Err(Errno::ENOENT);
+        }
+        let mut room = [0; DATAGRAM];
+        let mut batch = Batch::new(&mut room);
+        begin(&mut batch);
+        let empty = batch.room();
+        let mut send = |batch: &mut Batch<'_>| {
+            commit(batch)?;
+            // 0 is left out.
+            *whole = whole.map(|n| n.checked_add(1).unwrap_or(1));
+            Ok(())
+        };
+        let places = core::iter::once((*table, seen.sets)).chain(seen.places.iter().map(|p| (p.table(), p.has)));
+        for (table, sets) in places {
+            for set in Set::ALL.into_iter().filter(|set| sets & set.bit() != 0) {
+                // Each key once: a second removal of the same would fail the transaction.
+                let mut keys = Vec::<Key, { nftables::KEYS_MOST }>::new();
+                let mut rest = leases.iter().filter_map(|lease| set.key(lease)).peekable();
+                while rest.peek().is_some() {
+                    keys.clear();
+                    while let Some(key) = rest.next_if(|_| !keys.is_full()) {
+                        if !keys.contains(&key) {
+                            let _ = keys.push(key);
+                        }
+                    }
+                    if !nftables::lease(&mut batch, table, set, &keys, term) {
+                        send(&mut batch)?;
+                        nftables::lease(&mut batch, table, set, &keys, term);
+                    }
+                }
+            }
+        }
+        if batch.room() < empty { send(&mut batch) } else { Ok(()) }
+    }
+
+    pub fn left(&mut self, _root: &Root, lease: &Lease) -> Option<Millis> {
+        let set = Set::of(lease)?;
+        let key = set.key(lease)?;
+        let mut left = None;
+        let asked = ask(&|b| nftables::get_element(b, self.table, set, &key), &mut |p| left = nftables::left(p));
+        left.filter(|_| asked.is_ok())
+    }
+
+    pub fn remove(&mut self, _root: &Root) -> Result<(), Errno> {
+        let mut done = Ok(());
+        self.whole = None;
+        let mut note = |outcome| match outcome {
+            // Gone already; or, of a set that fw4 looks into too, its own.
+            Ok(()) | Err(Errno::ENOENT | Errno::EBUSY) => {}
+            Err(e) => done = Err(e),
+        };
+        if !self.is_own() {
+            for set in Set::ALL {
+                note(change(&|b| nftables::empty_set(b, self.table, set)));
+            }
+            self.seen = Seen::NOTHING;
+            return done;
+        }
+        for _ in 0..ATTEMPTS {
+            let rules = remove_rules();
+            if rules == Ok(0) {
+                break;
+            }
+            note(rules.map(drop));
+        }
+        note(self.look());
+        for place in &self.seen.places {
+            for set in Set::ALL.into_iter().filter(|set| place.has & set.bit() != 0) {
+                note(change(&|b| delete_set(b, place.table(), set)));
+            }
+        }
+        note(change(&|b| delete_table(b, OWN)));
+        self.seen = Seen::NOTHING;
+        done
+    }
+}
+
+/// Names have 255 bytes at most.
+const LONGEST_REMOVAL: usize = 640;
+
+/// Takes rules of ours out of foreign chains, as many as fit into one transaction; how many.
+fn remove_rules() -> Result<u32, Errno> {
+    let mut room = [0; DATAGRAM];
+    let mut batch = Batch::new(&mut room);
+    begin(&mut batch);
+    let mut count = 0;
+    ask(&|b| dump(b, All::Rules), &mut |payload| {
+        if let Some(rule) = Rule::read(payload)
+            && batch.room() > LONGEST_REMOVAL
+        {
+            count += u32::from(nftables::delete_rule(&mut batch, &rule));
+        }
+    })?;
+    if count > 0 { commit(&mut batch).map(|()| count) } else { Ok(0) }
+}

@@ -1,0 +1,47 @@
+//! Hogs are slowed down, and nobody else.
+
+use super::Base;
+use crate::Outcome;
+use crate::checks::Checks;
+use crate::packets::{Counter, connect, echoes, serve};
+use crate::world::World;
+
+const CONFIG: &str = "config ctwarden 'main'\n";
+
+pub fn case(base: Base, world: &mut World, checks: &mut Checks<'_>) -> Outcome<()> {
+    let mut subject = base.begin(world, checks, CONFIG)?;
+    serve(&world.wan, &[443]);
+    let counter = Counter::at(&world.wan, 5353);
+    let other = Counter::at(&world.wan, 5354);
+    let between = |what: &str, checks: &mut Checks<'_>, came: u32, low: u32, high: u32| {
+        checks.check(what, (low..=high).contains(&came), || format!("{came} came, expected {low} to {high}"));
+    };
+    for (hog, neighbour, to, lease) in [
+        ("10.77.0.2", "10.77.0.3", "192.0.2.2", "source 10.77.0.2"),
+        // Its /64 is the hog.
+        ("fd77:1::2", "", "fd77:2::2", "source fd77:1::"),
+    ] {
+        let old = connect(&world.lan, to, 443).ok_or("no flow to begin with")?;
+        between("no lease: all come", checks, counter.of(&world.lan, hog, to, 400, false), 400, 400);
+        checks.equal(lease, subject.ask(&format!("grant 30 {lease}")), "ok".into());
+        let left = subject.left(lease);
+        checks.check("the kernel says what is left", (29.0..=30.0).contains(&left), || format!("{left}"));
+        between("20 a second and 5 at once", checks, counter.of(&world.lan, hog, to, 400, false), 35, 60);
+        let one_way = counter.of(&world.lan, hog, to, 500, true);
+        between("one flow loses nothing, one-way as it is", checks, one_way, 499, 500);
+        checks.check("a flow from before goes on", echoes(&old), || "dead".into());
+        if !neighbour.is_empty() {
+            between("the neighbour loses nothing", checks, counter.of(&world.lan, neighbour, to, 400, false), 400, 400);
+        }
+        checks.equal("revoked", subject.ask(&format!("revoke {lease}")), "ok".into());
+        between("all come", checks, counter.of(&world.lan, hog, to, 400, false), 400, 400);
+
+        let lease = format!("dest {to} 17 5353");
+        checks.equal(&lease, subject.ask(&format!("grant 30 {lease}")), "ok".into());
+        between("100 a second and 100 at once", checks, counter.of(&world.lan, hog, to, 800, false), 280, 360);
+        between("its other ports have no part in it", checks, other.of(&world.lan, hog, to, 400, false), 400, 400);
+        checks.equal("revoked", subject.ask(&format!("revoke {lease}")), "ok".into());
+        checks.equal("nothing is left", subject.ask(&format!("left {lease}")), "-1".into());
+    }
+    Ok(())
+}

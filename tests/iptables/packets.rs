@@ -1,0 +1,100 @@
+//! What packets say: who gets through to whom, and what is tracked.
+
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::world::{Host, World};
+
+/// A packet that a firewall drops is not answered. A refused one is answered at once.
+const PATIENCE: Duration = Duration::from_millis(1_200);
+
+pub fn address(text: &str) -> IpAddr {
+    text.parse().expect("an address")
+}
+
+/// Answers TCP on these ports for as long as this program runs.
+pub fn serve(host: &Host, ports: &[u16]) {
+    for port in ports.iter().copied() {
+        let listener = host.within(|| TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).expect("a free port"));
+        thread::spawn(move || {
+            for mut flow in listener.incoming().flatten() {
+                thread::spawn(move || {
+                    let mut room = [0; 64];
+                    while let Ok(n @ 1..) = flow.read(&mut room) {
+                        let _ = flow.write_all(&room[..n]);
+                    }
+                });
+            }
+        });
+    }
+}
+
+/// Opens a TCP flow and has a word echoed.
+pub fn connect(from: &Host, to: &str, port: u16) -> Option<TcpStream> {
+    let to = SocketAddr::new(address(to), port);
+    let flow = from.within(|| TcpStream::connect_timeout(&to, PATIENCE).ok())?;
+    flow.set_read_timeout(Some(PATIENCE)).ok()?;
+    echoes(&flow).then_some(flow)
+}
+
+pub fn reaches(from: &Host, to: &str, port: u16) -> bool {
+    connect(from, to, port).is_some()
+}
+
+/// Whether a flow is alive.
+pub fn echoes(mut flow: &TcpStream) -> bool {
+    let mut room = [0; 5];
+    flow.write_all(b"hello").is_ok() && flow.read_exact(&mut room).is_ok()
+}
+
+/// Entries of the router's table that mention this text.
+pub fn entries(world: &World, part: &str) -> usize {
+    let text =
+        world.router.within(|| std::fs::read_to_string("/proc/thread-self/net/nf_conntrack").unwrap_or_default());
+    text.lines().filter(|l| l.contains(part)).count()
+}
+
+/// Counts the UDP packets that come to a host.
+pub struct Counter {
+    came: Arc<AtomicU32>,
+    port: u16,
+}
+
+impl Counter {
+    pub fn at(host: &Host, port: u16) -> Self {
+        let socket = host.within(|| UdpSocket::bind((Ipv6Addr::UNSPECIFIED, port)).expect("a free port"));
+        let came = Arc::new(AtomicU32::new(0));
+        let counted = came.clone();
+        thread::spawn(move || {
+            let mut room = [0; 64];
+            while socket.recv(&mut room).is_ok() {
+                counted.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        Self { came, port }
+    }
+
+    /// Sends `packets` from `from` to `to` within two seconds, each a flow of its own or all of one; how many came.
+    pub fn of(&self, host: &Host, from: &str, to: &str, packets: u32, one_flow: bool) -> u32 {
+        let before = self.came.load(Ordering::Relaxed);
+        let (from, to) = (SocketAddr::new(address(from), 0), SocketAddr::new(address(to), self.port));
+        host.within(|| {
+            let began = Instant::now();
+            let mut socket = UdpSocket::bind(from).expect("an address of the host");
+            for n in 0..packets {
+                let due = Duration::from_millis(u64::from(n) * 2000 / u64::from(packets));
+                thread::sleep(due.saturating_sub(began.elapsed()));
+                if !one_flow {
+                    socket = UdpSocket::bind(from).expect("an address of the host");
+                }
+                let _ = socket.send_to(b"x", to);
+            }
+        });
+        thread::sleep(Duration::from_millis(100));
+        self.came.load(Ordering::Relaxed) - before
+    }
+}
