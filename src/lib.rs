@@ -31,6 +31,7 @@ pub mod protocol;
 pub mod replay;
 pub mod rung;
 pub mod sizing;
+#[cfg(feature = "nft")]
 pub mod stateless;
 pub mod sysctl;
 pub mod units;

@@ -1,5 +1,7 @@
 //! Laws of what is taken out and put back: any text of a firewall, of /proc/modules and of sysctl files.
 
+#![cfg(feature = "iptables")]
+
 use ctwarden::modules::{Kept, MODULES, plan};
 use ctwarden::stateless::{Back, Dialect, Fate, apply, back, judge};
 use ctwarden::sysctl;

@@ -12,9 +12,9 @@ pub mod show;
 mod show_json;
 mod size;
 mod start;
-#[cfg(feature = "nft")]
+#[cfg(feature = "stateless")]
 mod take;
-#[cfg(not(feature = "nft"))]
+#[cfg(not(feature = "stateless"))]
 #[path = "no_take.rs"]
 mod take;
 pub mod text;

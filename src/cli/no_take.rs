@@ -1,11 +1,11 @@
-//! In place of take.rs where the program has no emergency windows (no feature `nft`): nothing is taken out.
+//! In place of take.rs where the program has no such verbs (no feature `stateless`): nothing is taken out.
 
 use super::Place;
 use super::exit::Exit;
 use super::text::complain;
 
 fn none() -> Exit {
-    complain(format_args!("not in this program; the ones with emergency windows have it"));
+    complain(format_args!("this program was built without it (feature stateless)"));
     Exit::Refused
 }
 

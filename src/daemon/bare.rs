@@ -3,21 +3,20 @@
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
-use nix::libc::{self, c_char, c_short};
+use nix::libc::{self, c_char};
 use nix::sys::stat::Mode;
-use nix::unistd::Pid;
+use nix::unistd::{ForkResult, Pid, fork};
 use std::ffi::CStr;
-use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd;
 
 /// Words, or variables, at most.
 pub const WORDS: usize = 8;
 
 /// The pointers that execve wants, the last of them null.
-fn pointers(words: &[&CStr]) -> [*mut c_char; WORDS + 1] {
-    let mut pointers = [std::ptr::null_mut(); WORDS + 1];
+fn pointers(words: &[&CStr]) -> [*const c_char; WORDS + 1] {
+    let mut pointers = [std::ptr::null(); WORDS + 1];
     for (pointer, word) in pointers.iter_mut().zip(words).take(WORDS) {
-        *pointer = word.as_ptr().cast_mut();
+        *pointer = word.as_ptr();
     }
     pointers
 }
@@ -25,29 +24,22 @@ fn pointers(words: &[&CStr]) -> [*mut c_char; WORDS + 1] {
 /// Starts `words[0]` in a process group of its own. Descriptors that are not closed by exec are its own business.
 pub fn start(words: &[&CStr], environment: &[&CStr]) -> Result<Pid, Errno> {
     let (words, environment) = (pointers(words), pointers(environment));
-    let flags = (libc::POSIX_SPAWN_SETPGROUP | libc::POSIX_SPAWN_SETSIGDEF) as c_short;
-    let mut pid = 0;
-    let mut attributes = MaybeUninit::uninit();
-    let mut signals = MaybeUninit::uninit();
-    // SAFETY: attributes and signals are made before they are used; the pointers are to texts that end in a zero, live
-    // through the call, and the last one is null. std ignores SIGPIPE, which a script must not inherit.
-    let errno = unsafe {
-        libc::sigemptyset(signals.as_mut_ptr());
-        libc::sigaddset(signals.as_mut_ptr(), libc::SIGPIPE);
-        libc::posix_spawnattr_init(attributes.as_mut_ptr());
-        libc::posix_spawnattr_setflags(attributes.as_mut_ptr(), flags);
-        libc::posix_spawnattr_setpgroup(attributes.as_mut_ptr(), 0);
-        libc::posix_spawnattr_setsigdefault(attributes.as_mut_ptr(), signals.as_ptr());
-        libc::posix_spawn(
-            &mut pid,
-            words[0],
-            std::ptr::null(),
-            attributes.as_ptr(),
-            words.as_ptr(),
-            environment.as_ptr(),
-        )
-    };
-    if errno == 0 { Ok(Pid::from_raw(pid)) } else { Err(Errno::from_raw(errno)) }
+    // SAFETY: the child makes system calls only, on values made before: it neither allocates nor takes a lock.
+    match unsafe { fork()? } {
+        ForkResult::Parent { child } => {
+            // In both, so that it is so whoever runs first.
+            let _ = nix::unistd::setpgid(child, child);
+            Ok(child)
+        }
+        // SAFETY: as above; the pointers are to texts that end in a zero, and the last one is null. SIGPIPE is ignored here,
+        // which a script must not inherit.
+        ForkResult::Child => unsafe {
+            libc::setpgid(0, 0);
+            libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+            libc::execve(words[0], words.as_ptr(), environment.as_ptr());
+            libc::_exit(127)
+        },
+    }
 }
 
 /// Gives every name of a folder that is UTF-8, in no order, `.` and `..` too.

@@ -40,8 +40,8 @@ pub mod signals;
 pub mod statefile;
 pub mod sysctl;
 pub mod system;
-#[cfg(feature = "nft")]
+#[cfg(feature = "stateless")]
 pub mod taken;
-#[cfg(feature = "nft")]
+#[cfg(feature = "stateless")]
 pub mod unload;
 pub mod work;

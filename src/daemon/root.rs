@@ -72,9 +72,12 @@ pub const HOOKS: &str = "etc/hotplug.d/ctwarden";
 pub const HOTPLUG_CALL: &str = "sbin/hotplug-call";
 /// Of the real system, whatever the root is.
 pub const SHELL: &std::ffi::CStr = c"/bin/sh";
+#[cfg(feature = "stateless")]
 /// There where connection tracking is loaded, or built in and has parameters.
 pub const TRACKING: &str = "sys/module/nf_conntrack";
+#[cfg(feature = "stateless")]
 pub const MODULES: Names = &["proc/modules"];
+#[cfg(feature = "stateless")]
 /// Where the resolvers stand that the WAN has told of; /etc/resolv.conf names the router itself on OpenWrt.
 pub const RESOLVERS: Names = &["tmp/resolv.conf.d/resolv.conf.auto", "tmp/resolv.conf.auto", "etc/resolv.conf"];
 pub const FIREWALL_SCRIPT: &str = "etc/init.d/firewall";

@@ -5,9 +5,12 @@ use ctwarden::journal::{Journal, MOST_BYTES, Void};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, Flock, FlockArg, OFlag, open, renameat};
 use nix::sys::stat::{Mode, fchmod};
-use nix::unistd::{fsync, mkdir, unlink, write};
+use nix::unistd::{AccessFlags, access, fsync, mkdir, unlink, write};
 use std::fmt::Write as _;
 use std::os::fd::OwnedFd;
+
+/// The record of what was taken out (taken.rs).
+pub const TAKEN: &str = "taken";
 
 pub struct StateFile {
     dir: SystemPath,
@@ -52,11 +55,18 @@ impl StateFile {
     }
 
     /// The path of another file of the folder.
-    #[cfg_attr(not(feature = "nft"), allow(dead_code))]
+    #[cfg_attr(not(feature = "stateless"), allow(dead_code))]
     pub fn beside(&self, name: &str) -> SystemPath {
         let mut path = self.dir.clone();
         let _ = write!(path, "/{name}");
         path
+    }
+
+    /// Rules that look at connections are taken out, by hand or by a rung: ours must not be put back, or the kernel tracks
+    /// again.
+    #[cfg_attr(not(feature = "nft"), allow(dead_code))]
+    pub fn rules_are_out(&self) -> bool {
+        cfg!(feature = "stateless") && access(self.beside(TAKEN).as_str(), AccessFlags::F_OK).is_ok()
     }
 
     /// The journal of a former run of this boot, else an empty one.

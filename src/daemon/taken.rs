@@ -5,7 +5,7 @@
 
 use super::firewall::stateless;
 use super::root::Root;
-use super::statefile::{StateFault, StateFile, put_whole};
+use super::statefile::{StateFault, StateFile, TAKEN, put_whole};
 use super::unload;
 use ctwarden::journal::Journal;
 use nix::errno::Errno;
@@ -107,7 +107,7 @@ impl Record {
         if root.is_real() && !Uid::effective().is_root() {
             return Err(Errno::EPERM.into());
         }
-        let mut state = StateFile::open_as(dir, "taken", "taken.lock").map_err(|fault| match fault {
+        let mut state = StateFile::open_as(dir, TAKEN, "taken.lock").map_err(|fault| match fault {
             StateFault::Taken => NotTaken::Busy,
             StateFault::Folder(e) => e.into(),
         })?;
@@ -142,11 +142,10 @@ impl Record {
     }
 }
 
-/// Something is taken out, or was about to be when its ctwarden was killed. One look at the folder: for every turn. While it
-/// is so, rules of ours that look at connections must not be put back, or the kernel tracks again.
+/// Something is taken out, or was about to be when its ctwarden was killed: one look at the folder.
 pub fn is_out(dir: &str) -> bool {
     let mut path = super::root::SystemPath::new();
-    let _ = fmt::write(&mut path, format_args!("{dir}/taken"));
+    let _ = fmt::write(&mut path, format_args!("{dir}/{TAKEN}"));
     access(path.as_str(), AccessFlags::F_OK).is_ok()
 }
 

@@ -39,15 +39,30 @@ use find::{Found, Word};
 #[allow(missing_docs)]
 pub enum Dialect {
     /// `iptables-save`.
+    #[cfg(feature = "iptables")]
     V4,
     /// `ip6tables-save`.
+    #[cfg(feature = "iptables")]
     V6,
     /// `nft -a list ruleset`.
     Nft,
 }
 
-/// Rules that look something up in a set or list of ours are ours.
-const OURS: [&[u8]; 2] = [b"@ctwarden", b"--name ctwarden"];
+impl Dialect {
+    const fn is_nft(self) -> bool {
+        matches!(self, Dialect::Nft)
+    }
+    const fn is_v6(self) -> bool {
+        #[cfg(feature = "iptables")]
+        return matches!(self, Dialect::V6);
+        #[cfg(not(feature = "iptables"))]
+        false
+    }
+}
+
+const OURS: &[u8] = b"ctwarden";
+/// Rules of ours by what they look into or lead to, wherever they stand.
+const OURS_BY: [&[u8]; 4] = [b"@ctwarden", b"--name ctwarden", b"jump ctwarden", b"-j ctwarden"];
 
 /// A chain that has rules, or stands there empty.
 #[derive(Clone, Copy, Debug)]
@@ -90,8 +105,8 @@ pub(crate) fn chains(text: &[u8], dialect: Dialect) -> impl Iterator<Item = Chai
     core::iter::from_fn(move || {
         while !rest.is_empty() {
             let line = next_line(&mut rest);
-            let name = match dialect {
-                Dialect::Nft => {
+            let name = match dialect.is_nft() {
+                true => {
                     if let Some(named) = line.strip_prefix(b"table ") {
                         table = before(named, b'{');
                     }
@@ -104,13 +119,13 @@ pub(crate) fn chains(text: &[u8], dialect: Dialect) -> impl Iterator<Item = Chai
             };
             let Some(name) = name else { continue };
             // Of iptables the first rule is this line itself.
-            let from = if dialect == Dialect::Nft { rest } else { text.get(offset(text, line)..).unwrap_or_default() };
+            let from = if dialect.is_nft() { rest } else { text.get(offset(text, line)..).unwrap_or_default() };
             rest = from;
             loop {
                 let mut next = rest;
                 let line = next_line(&mut next);
-                let goes_on = match dialect {
-                    Dialect::Nft => !line.starts_with(b"\t}") && !rest.is_empty(),
+                let goes_on = match dialect.is_nft() {
+                    true => !line.starts_with(b"\t}") && !rest.is_empty(),
                     _ => line.strip_prefix(b"-A ").is_some_and(|rule| before(rule, b' ') == name),
                 };
                 if !goes_on {
@@ -128,8 +143,8 @@ pub(crate) fn chains(text: &[u8], dialect: Dialect) -> impl Iterator<Item = Chai
 impl<'a> Chain<'a> {
     /// Its rules. Of nftables those that stand in a block of their own within a rule are not seen, and stay as they are.
     pub fn rules(self) -> impl Iterator<Item = Rule<'a>> {
-        lines(self.body).filter_map(move |line| match self.dialect {
-            Dialect::Nft => {
+        lines(self.body).filter_map(move |line| match self.dialect.is_nft() {
+            true => {
                 let line = line.strip_prefix(b"\t\t").filter(|line| !line.starts_with(b"\t"))?;
                 let (text, handle) = line.split_at_checked(line.iter().rposition(|b| *b == b'#')?)?;
                 Some(Rule { text: text.trim_ascii_end(), handle: handle.strip_prefix(b"# handle ")? })
@@ -142,8 +157,8 @@ impl<'a> Chain<'a> {
     }
 
     fn find(self, rule: Rule<'a>) -> Found {
-        match self.dialect {
-            Dialect::Nft => find::nft(rule.text),
+        match self.dialect.is_nft() {
+            true => find::nft(rule.text),
             _ => find::iptables(rule.text),
         }
     }
@@ -153,7 +168,7 @@ impl<'a> Chain<'a> {
 pub fn judge(text: &[u8], dialect: Dialect, tell: &mut dyn FnMut(Fate, [&[u8]; 3])) {
     for chain in chains(text, dialect) {
         for rule in chain.rules() {
-            let fate = chain.find(rule).fate(rule.text);
+            let fate = chain.fate(rule, &chain.find(rule));
             if fate != Fate::Keep {
                 tell(fate, [chain.table, chain.name, rule.text]);
             }
@@ -161,32 +176,36 @@ pub fn judge(text: &[u8], dialect: Dialect, tell: &mut dyn FnMut(Fate, [&[u8]; 3
     }
 }
 
-impl Found {
-    fn fate(&self, text: &[u8]) -> Fate {
+impl Chain<'_> {
+    fn fate(&self, rule: Rule<'_>, found: &Found) -> Fate {
         use find::{ESTABLISHED, NEW, RELATED};
-        if !self.tracks && self.states.is_none() {
+        if !found.tracks && found.states.is_none() {
             return Fate::Keep;
         }
-        if self.source_nat {
+        if found.source_nat {
             return Fate::SourceNat;
         }
-        let ours = OURS.iter().any(|name| text.windows(name.len()).any(|w| w == *name));
-        if ours || self.limits || self.class == Word::Nothing {
+        let by = |name: &&[u8]| rule.text.windows(name.len()).any(|w| w == *name);
+        if self.name.starts_with(OURS) || self.table.ends_with(OURS) || OURS_BY.iter().any(by) {
+            // Emergency rules rest: what goes back on some goes back on all, and nothing is let in or capped.
+            return if found.class == Word::Leaves && !found.tracks { Fate::Bare } else { Fate::Out };
+        }
+        if found.limits || found.class == Word::Nothing {
             return Fate::Out;
         }
-        if self.tracks {
-            return if self.class == Word::Accept { Fate::Out } else { Fate::NotUnderstood };
+        if found.tracks {
+            return if found.class == Word::Accept { Fate::Out } else { Fate::NotUnderstood };
         }
-        let states = self.states.unwrap_or(0);
+        let states = found.states.unwrap_or(0);
         let (new, established) = (states & NEW != 0, states & ESTABLISHED != 0);
-        if !self.has_map() && new && (established || self.class == Word::Accept) {
+        if !found.has_map() && new && (established || found.class == Word::Accept) {
             return Fate::Bare;
         }
         if states & (NEW | ESTABLISHED | RELATED) == 0 {
             return Fate::Out;
         }
         // From a chain of ours it would lead elsewhere.
-        if self.class == Word::Leaves { Fate::NotUnderstood } else { Fate::Chain }
+        if found.class == Word::Leaves { Fate::NotUnderstood } else { Fate::Chain }
     }
 }
 
@@ -237,5 +256,5 @@ pub(crate) fn same(pieces: [&[u8]; 4], rule: &[u8]) -> bool {
     rule.next().is_none()
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "iptables"))]
 mod tests;

@@ -37,7 +37,7 @@ type Name = heapless::String<24>;
 fn name(dialect: Dialect, n: u32) -> Name {
     let mut name = Name::new();
     // iptables' chains may be nftables' as well.
-    let kind = if dialect == Dialect::Nft { 'n' } else { 's' };
+    let kind = if dialect.is_nft() { 'n' } else { 's' };
     let _ = core::fmt::write(&mut name, format_args!("ctwarden_{kind}{n}"));
     name
 }
@@ -52,7 +52,7 @@ struct Script<'w, 'a> {
 impl<'a> Script<'_, 'a> {
     /// Writes a line of `forms` (nft, iptables) for a chain: `$` is its table, `%` its name, `#` is `other`.
     fn put(&mut self, chain: &Chain<'a>, forms: [&str; 2], other: &[u8]) {
-        let nft = chain.dialect == Dialect::Nft;
+        let nft = chain.dialect.is_nft();
         if !nft && self.table != chain.table {
             self.end();
             self.table = chain.table;
@@ -98,7 +98,7 @@ impl<'a> Script<'_, 'a> {
     fn our_chain(&mut self, chain: &Chain<'a>, name: &[u8], verdicts: [&[u8]; 3], resolvers: &[IpAddr]) {
         let [established, related, new] = verdicts;
         self.put(chain, ["add chain $ #\nflush chain $ #\n", ":# - [0:0]\n"], name);
-        let nft = chain.dialect == Dialect::Nft;
+        let nft = chain.dialect.is_nft();
         // What may be a reply is not new.
         let leave: &[u8] = match nft {
             _ if new.is_empty() => b"",
@@ -107,8 +107,8 @@ impl<'a> Script<'_, 'a> {
         };
         let reply = if established.is_empty() { leave } else { established };
         let error = if related.is_empty() { reply } else { related };
-        let v4 = chain.dialect == Dialect::V4 || nft && !chain.table.starts_with(b"ip6 ");
-        let v6 = chain.dialect == Dialect::V6 || nft && !chain.table.starts_with(b"ip ");
+        let v4 = !nft && !chain.dialect.is_v6() || nft && !chain.table.starts_with(b"ip6 ");
+        let v6 = chain.dialect.is_v6() || nft && !chain.table.starts_with(b"ip ");
         self.ours(chain, name, TCP, b"", reply);
         for resolver in resolvers.iter().filter(|r| if r.is_ipv4() { v4 } else { v6 }) {
             let mut address = heapless::String::<48>::new();
@@ -154,11 +154,11 @@ impl<'a> Left<'a> {
     /// `n`: the chains of ours before it, and with its own.
     fn new(chain: &Chain<'a>, rule: Rule<'a>, n: &mut u32) -> Self {
         let found = chain.find(rule);
-        let fate = found.fate(rule.text);
+        let fate = chain.fate(rule, &found);
         let mut jump = Name::new();
         if fate == Fate::Chain {
             *n += 1;
-            let _ = jump.push_str(if chain.dialect == Dialect::Nft { "jump " } else { "-j " });
+            let _ = jump.push_str(if chain.dialect.is_nft() { "jump " } else { "-j " });
             let _ = jump.push_str(&name(chain.dialect, *n));
         }
         Left { fate, rule: rule.text, pieces: found.pieces(rule.text), jump }
@@ -200,7 +200,7 @@ pub fn apply(text: &[u8], dialect: Dialect, resolvers: &[IpAddr], write: Write<'
                 script.put(&chain, ["delete rule $ % handle #\n", ""], rule.handle);
                 continue;
             };
-            if dialect != Dialect::Nft || left.fate != Fate::Keep {
+            if !dialect.is_nft() || left.fate != Fate::Keep {
                 script.put(&chain, ["replace rule $ % handle #", "-A %"], rule.handle);
                 script.rule(&pieces);
             }
@@ -281,7 +281,7 @@ impl<'a> Script<'_, 'a> {
                 Some(_) => ("replace rule $ % handle #", standing.next()),
                 None => ("insert rule $ % position #", standing.peek().copied()),
             };
-            if chain.dialect == Dialect::Nft && left.fate == Fate::Keep {
+            if chain.dialect.is_nft() && left.fate == Fate::Keep {
                 continue;
             }
             let verb = if handle.is_some() { verb } else { "add rule $ %" };

@@ -173,6 +173,26 @@ fn a_chain_left_empty_is_filled_again_if_it_is_there() {
     assert_eq!(put_back(text, "*filter\n:POSTROUTING ACCEPT [0:0]\nCOMMIT\n", Dialect::V4).0.left, 1);
 }
 
+/// The rules of emergency windows must not go on letting in or capping when what they look at is gone.
+#[test]
+fn our_own_rules_rest() {
+    let nft = "table inet fw4 { # handle 1\n\tchain mangle_prerouting { # handle 2\n\
+        \t\tct state new ct status ! confirmed jump ctwarden_new # handle 3\n\t}\n\
+        \tchain forward { # handle 4\n\t\tct state untracked iif @ctwarden_lan meta l4proto tcp accept # handle 5\n\t}\n}\n\
+        table inet ctwarden { # handle 1\n\tchain new { # handle 2\n\t\tct count over 64 drop # handle 3\n\t}\n}\n";
+    let ipt = "*filter\n-A ctwarden_fwd -m conntrack ! --ctstate UNTRACKED -j RETURN\n\
+        -A ctwarden_new -m conntrack ! --ctstate NEW -j RETURN\n-A ctwarden_new -m conntrack --ctstatus CONFIRMED -j RETURN\n\
+        -A FORWARD -m conntrack --ctstate UNTRACKED -j ctwarden_fwd\nCOMMIT\n";
+    use Fate::{Bare, Out};
+    for (text, dialect, expected) in
+        [(nft, Dialect::Nft, &[Out, Out, Out][..]), (ipt, Dialect::V4, &[Bare, Bare, Out, Out])]
+    {
+        let mut fates = Vec::new();
+        judge(text.as_bytes(), dialect, &mut |fate, _| fates.push(fate));
+        assert_eq!(fates, expected, "{text}");
+    }
+}
+
 #[test]
 fn resolvers_are_those_that_the_wan_told_of() {
     let text = b"# Interface wan\nnameserver 192.0.2.53\nnameserver 127.0.0.1\nsearch lan\nnameserver fe80::1%eth0\n\

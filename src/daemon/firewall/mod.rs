@@ -20,6 +20,7 @@ mod guardian;
 mod iptables;
 mod nft;
 pub mod program;
+#[cfg(feature = "stateless")]
 pub mod stateless;
 
 use super::root::Root;

@@ -7,9 +7,7 @@
 //! ```
 //!
 //! iptables comes first: what it can show, it can put back; nft sees what is left. Rules of ours that look at connections go
-//! out too: whoever keeps them in place must not put them back meanwhile ([`taken::is_out`]).
-//!
-//! [`taken::is_out`]: crate::daemon::taken::is_out
+//! out too: whoever keeps them in place must not put them back meanwhile (`StateFile::rules_are_out`).
 
 use super::program::{PATIENCE_MS, find, is_readable, run, start, wait};
 use crate::daemon::crash;
