@@ -98,8 +98,24 @@ pub enum Event {
     NotOpened { scope: Scope, errno: i32 },
     /// It is closed again.
     Closed { scope: Scope, lasted: Millis, because: &'static str },
+    /// How it stands with the object on ubus, when that changes.
+    Ubus(UbusState),
     /// The incident is over.
     IncidentOver { number: u32, lasted: Millis, refused: u32, evicted: u32 },
+}
+
+/// How it stands with the object on ubus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UbusState {
+    /// It is there.
+    Published,
+    /// ubusd does not let us, with this status.
+    Refused {
+        /// 2: by its ACL, or another object has the name.
+        status: u32,
+    },
+    /// ubusd is gone; it is looked for.
+    Gone,
 }
 
 /// How it stands with the lifeline: the LAN's way to the router past a full table.
@@ -182,6 +198,7 @@ impl Event {
             | Event::LogUnreadable { .. }
             | Event::TableVanished
             | Event::LeftAlone { .. }
+            | Event::Ubus(UbusState::Refused { .. })
             | Event::LogOverrun => Level::Warn,
             Event::Decided { decision: Decision { action: Action::Flush, .. }, .. } => Level::Warn,
             // During a long attack trims come many times a second: the verdict tells that it is going on.
@@ -310,6 +327,12 @@ impl fmt::Display for Event {
             Event::Closed { scope, lasted, because } => {
                 write!(f, "closed ({}) after {lasted}: {because}", scope.name())
             }
+            Event::Ubus(UbusState::Published) => f.write_str("ubus: object ctwarden is there"),
+            Event::Ubus(UbusState::Refused { status }) => write!(
+                f,
+                "ubus: ubusd refuses the object (status {status}): its ACL is not loaded, or the name is taken; trying again"
+            ),
+            Event::Ubus(UbusState::Gone) => f.write_str("ubus: ubusd is gone; trying again"),
             Event::IncidentOver { number, lasted, refused, evicted } => {
                 write!(f, "incident {number} over after {lasted}: {refused} packets refused, {evicted} entries evicted")
             }

@@ -11,8 +11,10 @@
 #![forbid(unsafe_code)]
 
 pub mod board;
+pub mod call;
 pub mod config;
 pub mod decide;
+pub mod describe;
 pub mod detect;
 pub mod entry;
 pub mod event;
@@ -27,6 +29,7 @@ pub mod lease;
 pub mod modules;
 pub mod nftables;
 pub mod observe;
+pub mod out;
 pub mod protocol;
 pub mod replay;
 pub mod rung;
@@ -34,5 +37,6 @@ pub mod sizing;
 #[cfg(feature = "nft")]
 pub mod stateless;
 pub mod sysctl;
+pub mod text;
 pub mod units;
 pub mod wire;

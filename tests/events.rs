@@ -2,7 +2,7 @@
 
 use ctwarden::decide::ladder::{Action, Decision, Reason, Refusal};
 use ctwarden::detect::{Evidence, Table, Verdict};
-use ctwarden::event::{Event, Lifeline, Obstacle};
+use ctwarden::event::{Event, Lifeline, Obstacle, UbusState};
 use ctwarden::journal::{Setting, Void};
 use ctwarden::lease::{Backend, Lease, Scope};
 use ctwarden::protocol::TopKey;
@@ -151,10 +151,15 @@ fn windows() -> impl Iterator<Item = Event> {
     told.into_iter().chain(lifelines.map(Event::Lifeline))
 }
 
+fn bus() -> impl Iterator<Item = Event> {
+    [UbusState::Published, UbusState::Refused { status: 2 }, UbusState::Gone].into_iter().map(Event::Ubus)
+}
+
 #[test]
 fn every_event_in_words() {
     let mut out = String::new();
-    for event in verdicts().chain(decisions()).chain(outcomes()).chain(obstacles()).chain(settings()).chain(windows()) {
+    let ours = verdicts().chain(decisions()).chain(outcomes()).chain(obstacles()).chain(settings()).chain(windows());
+    for event in ours.chain(bus()) {
         let _ = writeln!(out, "{:<6}{event}", format!("{:?}", event.level()).to_lowercase());
     }
     expected::same("events/expected", &out);

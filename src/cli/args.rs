@@ -3,6 +3,7 @@
 use crate::daemon::root::PATH_MOST;
 use ctwarden::lease::Scope;
 use ctwarden::protocol::{By, Only, ROWS_MOST};
+use ctwarden::text::{cut, number};
 use std::fmt;
 use std::net::IpAddr;
 
@@ -160,7 +161,7 @@ const OPTIONS: &[Known] = &[
     option("--debug", "run", "", part!(Run, debug, |_| Some(true))),
     option("", "check", "", part!(Check, file, |w| Some(Some(w)))),
     option("", "replay", "", part!(Replay, file, |w| Some(w))),
-    option("--ram", "size", "a number of megabytes", part!(Size, ram_mib, |w| w.parse().ok().map(Some))),
+    option("--ram", "size", "a number of megabytes", part!(Size, ram_mib, |w| number(w).map(Some))),
     option("--board", "size", "a board's name", part!(Size, board, |w| Some(Some(w)))),
     option("--apply", "size", "", part!(Size, apply, |_| Some(true))),
     option("--save", "size", "", part!(Size, save, |_| Some(true))),
@@ -169,7 +170,7 @@ const OPTIONS: &[Known] = &[
         "-n",
         "top",
         "a number of rows",
-        part!(Top, rows, |w| Some(w.parse::<usize>().ok()?.clamp(1, ROWS_MOST) as u8)),
+        part!(Top, rows, |w| Some((number(w)? as usize).clamp(1, ROWS_MOST) as u8)),
     ),
     option("--by", "top", "source, prefix, destination or state", part!(Top, by, By::from_name)),
     option("--only", "trim", "unreplied, closing or idle", part!(Trim, only, |w| Only::from_name(w).map(Some))),
@@ -183,7 +184,7 @@ const OPTIONS: &[Known] = &[
 const SECONDS: &str = "a number of seconds from 1 to 86400";
 
 fn a_time(word: &str) -> Option<u32> {
-    word.parse().ok().filter(|s| (1..=86_400).contains(s))
+    number(word).filter(|s| (1..=86_400).contains(s))
 }
 
 /// The verbs as they are before their options.
@@ -227,9 +228,9 @@ pub fn parse(words: &mut dyn Iterator<Item = Option<&'static str>>) -> Result<Pa
         if word == "--help" {
             return Ok(Parsed::Text(HELP));
         }
-        let (key, attached) = match word.split_once('=') {
-            Some((key, value)) if word.starts_with('-') => (key, Some(value)),
-            _ if word.starts_with('-') => (word, None),
+        let (key, attached) = match cut(word, b'=') {
+            Some((key, value)) if word.starts_with("-") => (key, Some(value)),
+            _ if word.starts_with("-") => (word, None),
             _ => ("", None),
         };
         let fits = |o: &&Known| o.name == key && (o.verb.is_empty() || o.verb == name);

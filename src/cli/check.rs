@@ -3,7 +3,7 @@
 use super::Place;
 use super::exit::{Exit, Why};
 use super::text::{complain, print};
-use crate::daemon::root::{CONFIG, SystemPath, read_all};
+use crate::daemon::root::{CONFIG, SystemPath, read_all, terminated};
 use ctwarden::config::{Config, Fault};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
@@ -36,7 +36,7 @@ fn load(place: &Place, file: Option<&str>, fault: &mut dyn FnMut(&Fault<'_>)) ->
     let mut room = TEXT.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let path = path_of(place, file);
     let named = file.is_some() || place.config.is_some();
-    let (text, name) = match open(path.as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()) {
+    let (text, name) = match open(&terminated(&path), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()) {
         Ok(fd) => (read_all(&fd, &mut *room).map_err(Unusable::Unreadable)?, path.as_str()),
         // The shipped file says just that; a test compares.
         Err(Errno::ENOENT) if !named => return Ok((Config::default(), true)),

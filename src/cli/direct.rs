@@ -1,6 +1,7 @@
 //! The verbs without a daemon: straight to the kernel, by the same passes.
 
 use crate::daemon::act::{self, Trim, TrimStep};
+use crate::daemon::clock::Moment;
 use crate::daemon::kernel::counters::Counters;
 use crate::daemon::kernel::reader::Progress;
 use crate::daemon::root::{MAX, Root};
@@ -8,10 +9,9 @@ use crate::daemon::work::{Purpose, Work};
 use ctwarden::config::Config;
 use ctwarden::protocol::{By, Done, Selection, Top};
 use ctwarden::rung::Rung;
-use ctwarden::units::{Entries, Millis};
+use ctwarden::units::Entries;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use std::time::Instant;
 
 /// No ctnetlink: the proc text is read instead.
 fn has_no_ctnetlink(e: Errno) -> bool {
@@ -45,7 +45,7 @@ pub fn top(root: &Root, by: By, rows: u8, exact: bool) -> Result<Top, Errno> {
 }
 
 pub fn trim(root: &Root, config: &Config, selection: Selection) -> Result<Done, Errno> {
-    let began = Instant::now();
+    let began = Moment::now();
     let mut work = Work::new(root);
     let mut counters = Counters::new();
     let before = counters.count(root).ok_or_else(|| no_table(root))?;
@@ -69,24 +69,17 @@ pub fn trim(root: &Root, config: &Config, selection: Selection) -> Result<Done, 
     }
     let after = if dry { before.less(Entries(would)) } else { counters.count(root).unwrap_or(before) };
     let what = if selection == Selection::All { Rung::Flush } else { Rung::Trim };
-    Ok(Done { what, before, after, took: Millis(began.elapsed().as_millis() as u64), steps, dry })
+    Ok(Done { what, before, after, took: began.ago(), steps, dry })
 }
 
 pub fn flush(root: &Root, config: &Config) -> Result<Done, Errno> {
     if config.dry_run {
         return trim(root, config, Selection::All);
     }
-    let began = Instant::now();
+    let began = Moment::now();
     let mut work = Work::new(root);
     let mut counters = Counters::new();
     let before = counters.count(root).ok_or_else(|| no_table(root))?;
     let after = act::flush(root, config, &mut work, &mut counters, &mut || {})?.0;
-    Ok(Done {
-        what: Rung::Flush,
-        before,
-        after,
-        took: Millis(began.elapsed().as_millis() as u64),
-        steps: [0; 5],
-        dry: false,
-    })
+    Ok(Done { what: Rung::Flush, before, after, took: began.ago(), steps: [0; 5], dry: false })
 }

@@ -4,7 +4,6 @@ pub mod args;
 mod check;
 mod direct;
 pub mod exit;
-mod json;
 #[cfg(test)]
 mod largest;
 mod replay;

@@ -4,20 +4,22 @@ use super::Place;
 use super::check::load_or_complain;
 use super::exit::{Exit, Why};
 use super::text::{cell, complain, print};
-use crate::daemon::root::PIECE;
+use crate::daemon::root::{PIECE, terminated};
 use ctwarden::observe::lines::LineSplitter;
 use ctwarden::replay::Replay;
+use ctwarden::text::lines;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use nix::unistd::read;
 
 const DRILL: &str = include_str!("drill.replay");
 
+#[inline(never)]
 pub fn run(place: &Place, file: &str) -> Exit {
     let Some(config) = load_or_complain(place, None) else { return Exit::Fault };
     let mut replay = Replay::new(&config);
     let mut splitter = LineSplitter::<PIECE>::new();
-    let read_on = open(file, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).and_then(|fd| {
+    let read_on = open(&terminated(file), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).and_then(|fd| {
         loop {
             let n = read(&fd, splitter.room())?;
             splitter.filled(n);
@@ -38,11 +40,12 @@ pub fn run(place: &Place, file: &str) -> Exit {
 }
 
 /// The built-in recording, under the running config: nothing is touched.
+#[inline(never)]
 pub fn drill(place: &Place) -> Exit {
     let Some(config) = load_or_complain(place, None) else { return Exit::Fault };
     print(format_args!("a drill: what would be done while a host fills a table of 2,048 that relief cannot empty"));
     let mut replay = Replay::new(&config);
-    for line in DRILL.lines() {
+    for line in lines(DRILL) {
         feed(&mut replay, "drill", line.as_bytes());
     }
     Exit::Done

@@ -3,7 +3,7 @@
 use super::exit::{Exit, complain_of};
 use super::show_json;
 use super::text::{Grouped, Paint, cell, complain, keep, print};
-use crate::daemon::emergency::impossible;
+use ctwarden::describe;
 use ctwarden::detect::{Table, Verdict};
 use ctwarden::incident::Incident;
 use ctwarden::lease::Backend;
@@ -11,7 +11,7 @@ use ctwarden::observe::tally::{Basis, Share};
 use ctwarden::protocol::{Answer, Ask, By, Done, Of, Reply, Status, Top, Windows};
 use ctwarden::units::Millis;
 use nix::errno::Errno;
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 /// An answer as the reply that the asker wants.
 pub fn render(given: &Answer, ask: &Ask, to: &mut dyn FnMut(&Reply<'_>)) {
@@ -20,12 +20,16 @@ pub fn render(given: &Answer, ask: &Ask, to: &mut dyn FnMut(&Reply<'_>)) {
 
 /// An answer, as the asker wants it; how its command is to end.
 pub fn answer(answer: &Answer, json: bool) -> Exit {
+    if json && describe::is_told(answer) {
+        show_json::print(&|o| describe::answer(o, answer));
+        return Exit::Done;
+    }
     match answer {
-        Answer::Status(s) => status(s, json),
-        Answer::Top(t) => top(t, json),
-        Answer::Done(d) => done(d, json),
-        Answer::Log(incidents) => log(incidents, json),
-        Answer::Windows(w) => windows(w, json),
+        Answer::Status(s) => status(s),
+        Answer::Top(t) => top(t),
+        Answer::Done(d) => done(d),
+        Answer::Log(incidents) => log(incidents),
+        Answer::Windows(w) => windows(w),
         Answer::Refused(why) => {
             complain(format_args!("refused: {why}"));
             return Exit::Refused;
@@ -62,10 +66,7 @@ fn row(name: &str, value: std::fmt::Arguments<'_>) {
     print(format_args!("{name:<12}{value}"));
 }
 
-pub fn status(s: &Status, json: bool) {
-    if json {
-        return show_json::status(s);
-    }
+fn status(s: &Status) {
     let paint = Paint::new();
     let e = &s.evidence;
     let colour = match e.verdict {
@@ -88,7 +89,9 @@ pub fn status(s: &Status, json: bool) {
     let mut ladder = heapless::String::<256>::new();
     for rung in &s.ladder {
         let off = if s.unusable.contains(rung) { " (not possible here)" } else { "" };
-        let _ = write!(ladder, "{}{}{off}", if ladder.is_empty() { "" } else { ", " }, rung.name());
+        for part in [if ladder.is_empty() { "" } else { ", " }, rung.name(), off] {
+            let _ = ladder.push_str(part);
+        }
     }
     row(
         "ladder",
@@ -122,7 +125,7 @@ fn window_rows(w: &Windows) {
     row("lifeline", format_args!("{}", w.lifeline));
     if let Some((scope, left)) = w.open {
         let (red, plain) = (paint.red(), paint.plain());
-        row("open", format_args!("{red}{}{plain} for {} more; {}", scope.name(), Span(left), impossible(scope)));
+        row("open", format_args!("{red}{}{plain} for {} more; {}", scope.name(), Span(left), scope.impossible()));
     }
     if w.shedding > 0 {
         row("shed", format_args!("{} slowed down", w.shedding));
@@ -130,10 +133,7 @@ fn window_rows(w: &Windows) {
 }
 
 /// What open and close answer.
-pub fn windows(w: &Windows, json: bool) {
-    if json {
-        return show_json::windows(w);
-    }
+fn windows(w: &Windows) {
     match (w.open, w.shedding) {
         (None, 0) => print(format_args!("closed")),
         _ => window_rows(w),
@@ -166,10 +166,7 @@ pub fn table(t: &Table, json: bool) {
     row("daemon", format_args!("not running: nobody watches the table"));
 }
 
-pub fn top(t: &Top, json: bool) {
-    if json {
-        return show_json::top(t);
-    }
+fn top(t: &Top) {
     let paint = Paint::new();
     match t.basis {
         Basis::Exact => print(format_args!("{} entries, all of them read", Grouped(t.count.0))),
@@ -217,7 +214,7 @@ fn kinds(t: &Top, name: &str, of: Of) {
     let mut error = Share(0);
     for r in &t.rows {
         if r.key.of() == of && r.tally.count > 0 {
-            let _ = fmt::write(&mut line, format_args!("{} {}  ", r.key, r.tally.share));
+            let _ = fmt::write(&mut line.as_mut_view(), format_args!("{} {}  ", r.key, r.tally.share));
             error = error.max(r.tally.standard_error);
         }
     }
@@ -227,11 +224,8 @@ fn kinds(t: &Top, name: &str, of: Of) {
     }
 }
 
-pub fn done(d: &Done, json: bool) {
+fn done(d: &Done) {
     let what = d.what.name();
-    if json {
-        return show_json::done(d);
-    }
     if d.dry {
         return print(format_args!(
             "{what}: dry run, nothing changed; {} of {} entries would go",
@@ -242,10 +236,7 @@ pub fn done(d: &Done, json: bool) {
     print(format_args!("{what}: {} -> {} entries in {}", Grouped(d.before.0), Grouped(d.after.0), d.took));
 }
 
-pub fn log(incidents: &[Incident], json: bool) {
-    if json {
-        return show_json::log(incidents);
-    }
+fn log(incidents: &[Incident]) {
     if incidents.is_empty() {
         print(format_args!("nothing has happened"));
     }

@@ -6,7 +6,7 @@ use super::exit::{Exit, Why, complain_of};
 use super::show_json;
 use super::text::{Grouped, cell, complain, print};
 use crate::daemon::kernel::counters::Counters;
-use crate::daemon::root::{MAX, SYSCTL_FRAGMENT};
+use crate::daemon::root::{MAX, SYSCTL_FRAGMENT, terminated};
 use crate::daemon::statefile::{make_folders, put_whole};
 use crate::daemon::sysctl::{self, Set};
 use crate::daemon::system;
@@ -20,6 +20,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::fsync;
 use std::fmt::{self, Write as _};
 
+#[inline(never)]
 pub fn run(place: &Place, ram_mib: Option<u32>, board_name: Option<&str>, apply: bool, save: bool, json: bool) -> Exit {
     let Some(config) = load_or_complain(place, None) else { return Exit::Fault };
     if let Some(name) = board_name
@@ -46,7 +47,10 @@ pub fn run(place: &Place, ram_mib: Option<u32>, board_name: Option<&str>, apply:
     let file = sysctl::owners_max(&place.root).filter(|_| !other);
     let plan = sizing::plan_beside(file, &machine, &config.sizing, found.as_ref().filter(|_| !other));
     if json {
-        show_json::plan(&plan, &place.root);
+        show_json::print(&|o| {
+            show_json::plan(o, &plan);
+            show_json::files(o, &place.root);
+        });
     } else {
         explain_plan(&plan, found.as_ref(), other, machine.board);
         if !other {
@@ -209,17 +213,17 @@ fn keep(place: &Place, max: Entries, say: &dyn Fn(fmt::Arguments<'_>)) -> Result
     // The sysctl's name is its path, and that has changed over the years.
     let there = MAX.iter().find(|name| root.open(std::slice::from_ref(*name), OFlag::O_RDONLY).is_ok());
     let mut key = heapless::String::<64>::new();
-    for part in there.unwrap_or(&MAX[0]).split('/').skip(2) {
-        let _ = write!(key, "{}{part}", if key.is_empty() { "" } else { "." });
+    for byte in there.unwrap_or(&MAX[0]).bytes().skip("proc/sys/".len()) {
+        let _ = key.push(if byte == b'/' { '.' } else { char::from(byte) });
     }
     let path = root.path(&[SYSCTL_FRAGMENT]);
     let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
     make_folders(folder)?;
     let mut text = heapless::String::<256>::new();
-    let _ = writeln!(text, "# written by: ctwarden size --save\n{key}={max}");
+    let _ = writeln!(text.as_mut_view(), "# written by: ctwarden size --save\n{key}={max}");
     put_whole(&path, 0o644, &[text.as_bytes()])?;
     // The new name is on the disk, not only what is behind it.
-    open(folder, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).and_then(fsync)?;
+    open(&terminated(folder), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).and_then(fsync)?;
     say(format_args!("kept in {path}"));
     sysctl::each(root, &mut |set| {
         if set.wins && set.what.setting == Setting::Max && set.what.value != max {

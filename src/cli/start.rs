@@ -19,6 +19,7 @@ fn is_off(config: &Config) -> bool {
     !config.enabled
 }
 
+#[inline(never)]
 pub fn run(place: Place, dry_run: bool, debug: bool) -> Exit {
     let Some(mut config) = load_or_complain(&place, None) else { return Exit::Fault };
     if is_off(&config) {
@@ -57,7 +58,7 @@ pub fn run(place: Place, dry_run: bool, debug: bool) -> Exit {
     report::start(debug);
     // Of a former run, or by hand: a guard begins with what the owner had.
     take::back_logged(&place);
-    let daemon = Daemon::new(place.root.clone(), config, state, control);
+    let mut daemon = Daemon::new(place.root.clone(), config, state, control);
     daemon.run(&signals, || {
         let config = load_or_complain(&place, None);
         match config {

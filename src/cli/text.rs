@@ -47,7 +47,7 @@ pub fn print_whole(fill: &mut dyn FnMut(&mut dyn fmt::Write)) {
     if !whole.keeping {
         whole.text.clear();
     }
-    fill(&mut whole.text);
+    fill(&mut whole.text.as_mut_view());
     if !whole.keeping {
         write_all(out(), whole.text.as_bytes());
     }
@@ -57,7 +57,7 @@ pub fn print_whole(fill: &mut dyn FnMut(&mut dyn fmt::Write)) {
 fn line(to: impl AsFd, before: &str, text: fmt::Arguments<'_>) {
     let mut line = heapless::String::<LINE>::new();
     let _ = line.push_str(before);
-    let _ = fmt::write(&mut line, text);
+    let _ = fmt::write(&mut line.as_mut_view(), text);
     if line.len() == LINE {
         line.pop();
     }
@@ -137,20 +137,42 @@ pub struct Grouped(pub u32);
 
 impl fmt::Display for Grouped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = heapless::String::<32>::new();
-        let (millions, thousands, ones) = (self.0 / 1_000_000, self.0 / 1000 % 1000, self.0 % 1000);
-        let _ = match (millions, thousands) {
-            (0, 0) => fmt::write(&mut text, format_args!("{ones}")),
-            (0, t) => fmt::write(&mut text, format_args!("{t},{ones:03}")),
-            (m, t) => fmt::write(&mut text, format_args!("{m},{t:03},{ones:03}")),
-        };
-        f.pad(&text)
+        // From the last digit on. 4,294,967,295 has 13 bytes.
+        const MOST: usize = 13;
+        let mut text = [b','; MOST];
+        let (mut rest, mut from) = (self.0, MOST);
+        for (place, to) in text.iter_mut().enumerate().rev() {
+            if (MOST - place).is_multiple_of(4) {
+                continue;
+            }
+            *to = b'0' + (rest % 10) as u8;
+            (rest, from) = (rest / 10, place);
+            if rest == 0 {
+                break;
+            }
+        }
+        f.pad(text.get(from..).and_then(|t| core::str::from_utf8(t).ok()).unwrap_or_default())
     }
 }
 
 /// A value as text, to be aligned: most of them do not know of widths.
 pub fn cell(value: fmt::Arguments<'_>) -> heapless::String<32> {
     let mut text = heapless::String::new();
-    let _ = fmt::write(&mut text, value);
+    let _ = fmt::write(&mut text.as_mut_view(), value);
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Grouped;
+
+    #[test]
+    fn thousands_are_apart() {
+        for (n, text) in
+            [(0, "0"), (7, "7"), (999, "999"), (1000, "1,000"), (65_536, "65,536"), (1_000_000, "1,000,000")]
+        {
+            assert_eq!(format!("{}", Grouped(n)), text);
+        }
+        assert_eq!(format!("{:>14}|{:<6}|", Grouped(u32::MAX), Grouped(1234)), " 4,294,967,295|1,234 |");
+    }
 }

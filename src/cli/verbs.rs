@@ -8,7 +8,7 @@ use crate::daemon::control;
 use crate::daemon::kernel::counters::Counters;
 use crate::daemon::root::Root;
 use ctwarden::config::Config;
-use ctwarden::protocol::{Ask, By, Done, Only, Request, Selection};
+use ctwarden::protocol::{Answer, Ask, By, Done, Only, Request, Selection};
 use nix::errno::Errno;
 use std::net::IpAddr;
 
@@ -40,10 +40,9 @@ pub fn status(place: &Place, json: bool) -> Exit {
 pub fn top(place: &Place, by: By, rows: u8, exact: bool, json: bool) -> Exit {
     asked(place, Request::Top { by, rows, exact }, json).unwrap_or_else(|| {
         match direct::top(&place.root, by, rows, exact) {
-            Ok(top) => show::top(&top, json),
-            Err(e) => return complain_of(e),
+            Ok(top) => show::answer(&Answer::Top(top), json),
+            Err(e) => complain_of(e),
         }
-        Exit::Done
     })
 }
 
@@ -65,10 +64,9 @@ pub fn flush(place: &Place, json: bool) -> Exit {
 fn directly(place: &Place, json: bool, how: &dyn Fn(&Root, &Config) -> Result<Done, Errno>) -> Exit {
     let Some(config) = load_or_complain(place, None) else { return Exit::Fault };
     match how(&place.root, &config) {
-        Ok(done) => show::done(&done, json),
-        Err(e) => return complain_of(e),
+        Ok(done) => show::answer(&Answer::Done(done), json),
+        Err(e) => complain_of(e),
     }
-    Exit::Done
 }
 
 /// What only a daemon can: `without` says why.

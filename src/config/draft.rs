@@ -158,7 +158,7 @@ impl<'f> Draft<'f> {
                 let named = core::str::from_utf8(name).unwrap_or_default();
                 // Neither is ever longer than a label: names have at most `NAME` bytes here.
                 let _ = match named {
-                    "" => write!(self.label, "@protect[{}]", self.rule),
+                    "" => write!(self.label.as_mut_view(), "@protect[{}]", self.rule),
                     _ => self.label.push_str(named).map_err(|_| core::fmt::Error),
                 };
             }
@@ -257,7 +257,7 @@ impl<'f> Draft<'f> {
         }
         let section: &[u8] = if kind == Kind::Main { b"main" } else { b"sizing" };
         let mut shown = String::<10>::new(); // u32::MAX has ten digits
-        let _ = write!(shown, "{value}");
+        let _ = write!(shown.as_mut_view(), "{value}");
         self.fault(line, section, pair[0].as_bytes(), shown.as_bytes(), Problem::Against(text, other));
     }
 

@@ -47,8 +47,17 @@ impl fmt::Display for Fault<'_> {
         let dot = if self.section.is_empty() || self.option.is_empty() { "" } else { "." };
         let gap = if self.section.is_empty() && self.option.is_empty() { "" } else { " " };
         let more = if self.cut { "…" } else { "" };
-        let [section, option, value] = [self.section, self.option, self.value].map(<[u8]>::escape_ascii);
+        let [section, option, value] = [self.section, self.option, self.value].map(Escaped);
         write!(f, "{}:{}: {section}{dot}{option}{gap}'{value}'{more}: {}", self.file, self.line, self.problem)
+    }
+}
+
+/// As `escape_ascii`, which is ready to be read from both ends: 0.6 KB on MIPS.
+struct Escaped<'a>(&'a [u8]);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| core::ascii::escape_default(*byte).fmt(f))
     }
 }
 

@@ -1,6 +1,8 @@
 //! A network: an address and how many of its first bits count.
 
 use crate::entry::mask;
+use crate::observe::text::decimal;
+use crate::text::cut;
 use core::fmt;
 use core::net::IpAddr;
 
@@ -25,15 +27,14 @@ impl Network {
 
     /// From `192.168.1.0/24`, `fd00::/8`, or a bare host; `None` if it is none of them.
     pub fn parse(text: &str) -> Option<Self> {
-        let (address, prefix) = match text.split_once('/') {
+        let (address, prefix) = match cut(text, b'/') {
             Some((address, prefix)) => (address, Some(prefix)),
             None => (text, None),
         };
         let address: IpAddr = address.parse().ok()?;
         let prefix = match prefix {
             None => width(address),
-            Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => digits.parse().ok()?,
-            Some(_) => return None,
+            Some(digits) => decimal(digits.as_bytes())?.try_into().ok()?,
         };
         (prefix <= width(address)).then(|| Network::new(address, prefix))
     }

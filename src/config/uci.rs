@@ -22,6 +22,7 @@
 //!   go on with the line after the one where it opened (8 times, then behind it).
 
 use super::word::{Lines, Word};
+use crate::text::find;
 
 pub use super::word::WORD;
 
@@ -34,6 +35,17 @@ pub enum Verb {
     Option,
     List,
 }
+
+const VERBS: [(&str, Verb); 8] = [
+    ("p", Verb::Package),
+    ("package", Verb::Package),
+    ("c", Verb::Section),
+    ("config", Verb::Section),
+    ("o", Verb::Option),
+    ("option", Verb::Option),
+    ("l", Verb::List),
+    ("list", Verb::List),
+];
 
 impl Verb {
     /// Its word.
@@ -256,15 +268,9 @@ impl<'a> Reader<'a> {
     fn verb(&mut self) -> Result<Verb, (Option<Verb>, Flaw)> {
         let word = self.lines.command();
         let trimmed = word.trim_ascii_end();
-        let verb = match trimmed {
-            b"p" | b"package" => Verb::Package,
-            b"c" | b"config" => Verb::Section,
-            b"o" | b"option" => Verb::Option,
-            b"l" | b"list" => Verb::List,
-            _ => {
-                trimmed.iter().for_each(|b| self.third.push(*b));
-                return Err((None, Flaw::NoCommand));
-            }
+        let Some(verb) = find(&VERBS, trimmed) else {
+            trimmed.iter().for_each(|b| self.third.push(*b));
+            return Err((None, Flaw::NoCommand));
         };
         // Blanks end the word, the end of the line does not: it is then a part of it.
         if trimmed == word && self.lines.current().is_some() { Ok(verb) } else { Err((Some(verb), Flaw::NoWord)) }

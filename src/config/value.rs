@@ -2,6 +2,8 @@
 
 use super::Mark;
 use crate::entry::protocol;
+use crate::observe::text::{decimal32, hex32};
+use crate::text::cut;
 use core::fmt;
 use core::ops::RangeInclusive;
 
@@ -64,12 +66,12 @@ impl Form {
         };
         let digits = text.bytes().take_while(u8::is_ascii_digit).count();
         let (number, suffix) = text.split_at_checked(digits)?;
-        let suffix = suffix.trim_start();
+        let suffix = suffix.trim_ascii_start();
         let worth = match suffix {
             "" => unit.plain,
             _ => unit.suffixes.iter().find(|(s, _)| *s == suffix)?.1,
         };
-        let value = number.parse::<u32>().ok()?.checked_mul(worth)?;
+        let value = decimal32(number.as_bytes())?.checked_mul(worth)?;
         let inside =
             value >= range.start().saturating_mul(unit.plain) && value <= range.end().saturating_mul(unit.plain);
         inside.then_some(value)
@@ -116,7 +118,7 @@ pub(super) fn protocol(text: &str) -> Option<u8> {
 
 /// A mark as iptables and nft write them: `0x10/0xff`, or without a mask, then all bits count.
 pub(super) fn mark(text: &str) -> Option<Mark> {
-    let (value, mask) = match text.split_once('/') {
+    let (value, mask) = match cut(text, b'/') {
         Some((value, mask)) => (bits(value)?, bits(mask)?),
         None => (bits(text)?, u32::MAX),
     };
@@ -126,12 +128,10 @@ pub(super) fn mark(text: &str) -> Option<Mark> {
 
 /// 32 bits, decimal or with 0x.
 fn bits(text: &str) -> Option<u32> {
-    let (digits, radix) = match text.strip_prefix("0x") {
-        Some(digits) => (digits, 16),
-        None => (text, 10),
-    };
-    // from_str_radix takes a sign.
-    if digits.starts_with('+') { None } else { u32::from_str_radix(digits, radix).ok() }
+    match text.strip_prefix("0x") {
+        Some(digits) => hex32(digits.as_bytes()),
+        None => decimal32(text.as_bytes()),
+    }
 }
 
 #[cfg(test)]

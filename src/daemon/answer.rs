@@ -147,7 +147,7 @@ impl Daemon {
             flushes: (self.guard.ladder.flushes_within_hour(self.now()), self.settings.flushes_per_hour),
             incident: self.guard.incidents.last().cloned(),
             log_readable: self.log_readable,
-            longest_blind_us: self.longest_blind.as_micros().min(u32::MAX as u128) as u32,
+            longest_blind_us: self.longest_blind_us.min(u32::MAX.into()) as u32,
             allocations: crate::allocations::since_mark(),
         }
     }

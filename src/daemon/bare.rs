@@ -1,6 +1,7 @@
 //! What nix and the C library do with the heap only, for the loop, which has none: a program started, a folder read.
 #![allow(unsafe_code)]
 
+use super::root::terminated;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::libc::{self, c_char};
@@ -49,7 +50,7 @@ pub fn start(words: &[&CStr], environment: &[&CStr]) -> Result<Pid, Errno> {
 
 /// Gives every name of a folder that is UTF-8, in no order, `.` and `..` too.
 pub fn names(folder: &str, tell: &mut dyn FnMut(&str)) -> Result<(), Errno> {
-    let fd = open(folder, OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
+    let fd = open(&terminated(folder), OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
     // Longer than any one entry.
     let mut room = [0u8; 1024];
     loop {

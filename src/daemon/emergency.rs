@@ -155,12 +155,12 @@ impl Daemon {
         if !e.firewall.backend().has_leases() {
             e.lifeline = Lifeline::NoLeases;
         } else if before != Lifeline::On {
-            let fits = check::lifeline(root, config, &addresses::own());
+            let fits = check::lifeline(root, config);
             e.lifeline = fits.lifeline;
-            e.lifeline_leases = fits.leases;
             if fits.kept_out > 0 {
-                tell_kept_out(fits.kept_out, &fits.because);
+                tell_kept_out(fits.kept_out, fits.because());
             }
+            e.lifeline_leases = fits.leases;
         }
         if e.lifeline == Lifeline::On {
             e.lifeline_ends = now.after(LIFELINE_TERM);
@@ -254,7 +254,7 @@ impl Daemon {
         }
         let opening = e.windows.open(now, scope, total, asked);
         e.liberal_until = None;
-        tell(Event::Opened { scope, total, asked, impossible: impossible(scope) });
+        tell(Event::Opened { scope, total, asked, impossible: scope.impossible() });
         debug_assert!(opening.until >= now);
         Ok(())
     }
@@ -430,13 +430,4 @@ fn wants_rules(config: &Config) -> bool {
     use ctwarden::rung::Rung::{Open, Shed};
     // Who only watches makes no rules either.
     !config.ladder.is_empty() && (config.lifeline || config.ladder.contains(&Shed) || config.ladder.contains(&Open))
-}
-
-/// What stays impossible under a scope, in words.
-pub const fn impossible(scope: Scope) -> &'static str {
-    match scope {
-        Scope::Router => "new connections through the router still need room in the table",
-        Scope::Lan => "IPv4 behind NAT, and UDP, still need room in the table",
-        Scope::All => "IPv4 behind NAT still needs room in the table",
-    }
 }

@@ -9,7 +9,7 @@
 //! file in the order of their names. The folder is looked into when it has changed.
 
 use super::bare;
-use super::root::{HOOKS, HOTPLUG_CALL, Root, SHELL, SystemPath};
+use super::root::{HOOKS, HOTPLUG_CALL, Root, SHELL, SystemPath, terminated};
 use ctwarden::detect::Table;
 use ctwarden::event::Event;
 use ctwarden::hook::{Caller, Hook};
@@ -160,7 +160,7 @@ impl Hooks {
 
     fn has_scripts(&mut self, root: &Root) -> bool {
         let path = root.path(&[HOOKS]);
-        let Ok(found) = stat(path.as_str()) else { return false };
+        let Ok(found) = stat(&terminated(&path)) else { return false };
         #[allow(clippy::unnecessary_cast)] // narrower on 32 bits
         let changed = (found.st_mtime as i64, found.st_mtime_nsec as i64);
         if changed != self.looked {

@@ -1,6 +1,7 @@
 //! A pass under way, and for whom; done in slices between looks at the log.
 
 use super::act::{Trim, TrimStep};
+use super::clock::Moment;
 use super::control::Asker;
 use super::kernel::reader::Progress;
 use super::report::tell;
@@ -14,7 +15,6 @@ use ctwarden::protocol::{Answer, By, Done, Selection};
 use ctwarden::rung::Rung;
 use ctwarden::units::{Entries, Millis};
 use nix::errno::Errno;
-use std::time::{Duration, Instant};
 
 #[allow(clippy::large_enum_variant)] // one of them exists, inside the daemon, for ever
 pub enum Job {
@@ -103,14 +103,14 @@ impl Daemon {
         }
         self.begin_snapshot(count);
         while self.job.is_some() {
-            self.work_on(Duration::from_secs(1));
+            self.work_on(1_000_000);
         }
     }
 
-    /// Works on the job for one slice.
-    pub(super) fn work_on(&mut self, slice: Duration) {
+    /// Works on the job for one slice of so many microseconds.
+    pub(super) fn work_on(&mut self, slice_us: u64) {
         let Some(mut job) = self.job.take() else { return };
-        let until = Instant::now() + slice;
+        let until = Moment::now().after_us(slice_us);
         loop {
             let step = match &mut job {
                 Job::Trim { trim, then, .. } => {
@@ -131,7 +131,7 @@ impl Daemon {
                 }
             };
             match step {
-                Ok(None) if Instant::now() >= until => {
+                Ok(None) if Moment::now() >= until => {
                     self.job = Some(job);
                     return;
                 }

@@ -9,17 +9,20 @@
 //! resize.rs  the limits at start, after a reload, after drift
 //! system.rs  the machine and its settings, by way of the journal (statefile.rs)
 //! control.rs the socket that the CLI speaks to
+//! ubus/      the object on OpenWrt's bus
 //! kernel/    netlink, log, counters
 //! firewall/  leases become packet rules
 //! hooks.rs   the owner's scripts, one at a time, never waited for; bare.rs: how they are started
 //! sysctl.rs  the files that set the limits at boot
 //! taken.rs   rules and modules taken out, and the way back; unload.rs: the modules
+//! clock.rs   the clock
 //! root.rs    the only place where a system path is made
 //! ```
 
 pub mod act;
 pub mod answer;
 mod bare;
+pub mod clock;
 pub mod control;
 pub mod crash;
 #[cfg(feature = "nft")]
@@ -42,6 +45,7 @@ pub mod sysctl;
 pub mod system;
 #[cfg(feature = "stateless")]
 pub mod taken;
+pub mod ubus;
 #[cfg(feature = "stateless")]
 pub mod unload;
 pub mod work;

@@ -15,7 +15,7 @@ impl Log for Stderr {
     }
     fn log(&self, record: &Record<'_>) {
         let mut line = heapless::String::<LINE>::new();
-        let _ = write!(line, "ctwarden: {}: {}", word(record.level()), record.args());
+        let _ = write!(line.as_mut_view(), "ctwarden: {}: {}", word(record.level()), record.args());
         if line.len() == LINE {
             line.pop();
         }

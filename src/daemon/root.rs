@@ -3,11 +3,15 @@
 //! `--root DIR` puts DIR before every one of them: a folder of plain files then stands for the system, and nothing of the
 //! real one is read or written (the kernel's sockets are not used then either).
 
+use ctwarden::text::without_end;
+use nix::NixPath;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
+use nix::libc;
 use nix::sys::stat::Mode;
 use nix::sys::uio::pread;
 use nix::unistd::{read, write};
+use std::ffi::CStr;
 use std::fmt::Write as _;
 use std::os::fd::OwnedFd;
 
@@ -19,6 +23,34 @@ pub const PATH_MOST: usize = 256;
 
 /// A path with its root, on the stack.
 pub type SystemPath = heapless::String<PATH_MOST>;
+
+/// A path as the system wants it. nix's own way for texts has the heap at hand for long ones: 2 KB on MIPS.
+pub struct Terminated([u8; PATH_MOST + 1]);
+
+/// What does not fit is cut: no path of ours is longer.
+pub fn terminated(path: &str) -> Terminated {
+    let mut text = [0; PATH_MOST + 1];
+    text.iter_mut().zip(path.bytes().take(PATH_MOST)).for_each(|(to, byte)| *to = byte);
+    Terminated(text)
+}
+
+impl Terminated {
+    pub fn c(&self) -> &CStr {
+        CStr::from_bytes_until_nul(&self.0).unwrap_or_default()
+    }
+}
+
+impl NixPath for Terminated {
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+    fn len(&self) -> usize {
+        self.c().count_bytes()
+    }
+    fn with_nix_path<T, F: FnOnce(&CStr) -> T>(&self, f: F) -> Result<T, Errno> {
+        Ok(f(self.c()))
+    }
+}
 
 /// One thing to be read, under the names it has had over the years, the newest first.
 pub type Names = &'static [&'static str];
@@ -54,6 +86,8 @@ pub const TIMEOUT_FOLDERS: [(&str, &str); 2] = [
     ("proc/sys/net/netfilter/", ctwarden::observe::timeouts::PREFIX),
     ("proc/sys/net/ipv4/netfilter/", ctwarden::observe::timeouts::LEGACY_PREFIX),
 ];
+/// ubusd's socket, the newest name first.
+pub const UBUS: [&str; 2] = ["var/run/ubus/ubus.sock", "var/run/ubus.sock"];
 pub const CONFIG: &str = "etc/config/ctwarden";
 pub const STATE_DIR: &str = "var/run/ctwarden";
 pub const PROGRAM_FOLDERS: [&str; 5] = ["usr/sbin/", "sbin/", "usr/bin/", "bin/", "usr/local/sbin/"];
@@ -96,7 +130,7 @@ pub struct Root {
 impl Root {
     /// `None`: the path is longer than 128 bytes. `""` and `"/"` are the real system.
     pub fn new(dir: &str) -> Option<Self> {
-        let prefix = heapless::String::try_from(dir.trim_end_matches('/')).ok()?;
+        let prefix = heapless::String::try_from(without_end(dir, b"/")).ok()?;
         Some(Self { prefix })
     }
 
@@ -108,8 +142,7 @@ impl Root {
     /// A path below the root. What does not fit is cut, and will not be found.
     pub fn path(&self, parts: &[&str]) -> SystemPath {
         let mut path = SystemPath::new();
-        let _ = write!(path, "{}/", self.prefix);
-        for part in parts {
+        for part in [&*self.prefix, "/"].iter().chain(parts) {
             let _ = path.push_str(part);
         }
         path
@@ -119,7 +152,7 @@ impl Root {
     pub fn open(&self, names: Names, flags: OFlag) -> Result<OwnedFd, Errno> {
         let mut fault = Errno::ENOENT;
         for name in names {
-            match open(self.path(&[name]).as_str(), flags | OFlag::O_CLOEXEC, Mode::from_bits_truncate(0o644)) {
+            match open(&terminated(&self.path(&[name])), flags | OFlag::O_CLOEXEC, Mode::from_bits_truncate(0o644)) {
                 Ok(fd) => return Ok(fd),
                 // A name that is there but may not be read says more than one that is not there.
                 Err(e) if fault == Errno::ENOENT => fault = e,
@@ -139,9 +172,18 @@ impl Root {
     pub fn write_number(&self, names: Names, value: u32) -> Result<(), Errno> {
         let fd = self.open(names, OFlag::O_WRONLY | OFlag::O_TRUNC)?;
         let mut text = heapless::String::<32>::new();
-        let _ = writeln!(text, "{value}");
+        let _ = writeln!(text.as_mut_view(), "{value}");
         write(&fd, text.as_bytes()).map(drop)
     }
+}
+
+/// What a link leads to, as much as there is room for.
+#[allow(unsafe_code)]
+pub fn link<'a>(path: &SystemPath, room: &'a mut [u8]) -> Option<&'a [u8]> {
+    // SAFETY: a text that ends with a zero, and as much room as is said. nix's way asks for the size of the link too, and
+    // stat is 1.5 KB on MIPS.
+    let n = unsafe { libc::readlink(terminated(path).c().as_ptr(), room.as_mut_ptr().cast(), room.len()) };
+    room.get(..usize::try_from(n).ok()?)
 }
 
 /// Reads until the end or until `room` is full.

@@ -1,6 +1,7 @@
 //! The loop: poll, look, turn, act. The only reader of the clock.
 
 use super::act;
+use super::clock::Moment;
 use super::control::{Asker, CONNECTIONS, Control};
 use super::emergency::Emergency;
 use super::hooks;
@@ -26,10 +27,9 @@ use ctwarden::sizing;
 use ctwarden::units::{Entries, Millis};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use std::time::{Duration, Instant};
 
 /// Work goes on for so long before the log is looked at again.
-const SLICE: Duration = Duration::from_millis(4);
+const SLICE_US: u64 = 4_000;
 /// What changes rarely is read this often.
 const SLOW: Millis = Millis(5_000);
 
@@ -57,7 +57,7 @@ pub struct Daemon {
     pub(super) root: Root,
     pub(super) config: Config,
     pub(super) settings: Settings,
-    started: Instant,
+    started: Moment,
     pub(super) counters: Counters,
     log: Log,
     pub(super) guard: Guard,
@@ -73,8 +73,8 @@ pub struct Daemon {
     table: Option<Table>,
     pub(super) unusable: heapless::Vec<Rung, RUNGS>,
     /// When the log was last asked, and the longest that work has kept us from it.
-    log_asked: Instant,
-    pub(super) longest_blind: Duration,
+    log_asked: Moment,
+    pub(super) longest_blind_us: u64,
     pub(super) log_readable: bool,
     pub(super) trim_told: Option<Millis>,
     /// Until the first look: the journal is of a former run.
@@ -94,7 +94,7 @@ impl Daemon {
             work: Work::new(&root),
             root,
             config,
-            started: Instant::now(),
+            started: Moment::now(),
             counters: Counters::new(),
             guard: Guard::default(),
             journal,
@@ -106,8 +106,8 @@ impl Daemon {
             last_slow: None,
             table: None,
             unusable: heapless::Vec::new(),
-            log_asked: Instant::now(),
-            longest_blind: Duration::ZERO,
+            log_asked: Moment::now(),
+            longest_blind_us: 0,
             log_readable: false,
             trim_told: None,
             resumed: true,
@@ -117,11 +117,12 @@ impl Daemon {
     }
 
     pub(super) fn now(&self) -> Millis {
-        Millis(self.started.elapsed().as_millis() as u64)
+        self.started.ago()
     }
 
     /// Runs until a signal or a config that switches it off ends it. `reload` gives the config anew.
-    pub fn run(mut self, signals: &Signals, mut reload: impl FnMut() -> Reload) {
+    #[inline(never)]
+    pub fn run(&mut self, signals: &Signals, mut reload: impl FnMut() -> Reload) {
         if let Some(why) = self.state.void {
             tell(Event::JournalVoid { why });
         }
@@ -164,7 +165,7 @@ impl Daemon {
             {
                 self.serve(asker, request);
             }
-            self.work_on(SLICE);
+            self.work_on(SLICE_US);
             self.hooks_due = hooks::tend(&self.root, self.now());
         }
         self.leave();
@@ -194,9 +195,9 @@ impl Daemon {
         };
         // Asking whether there is something in the log is looking at it.
         if self.job.is_some() {
-            self.longest_blind = self.longest_blind.max(self.log_asked.elapsed());
+            self.longest_blind_us = self.longest_blind_us.max(self.log_asked.us_ago());
         }
-        self.log_asked = Instant::now();
+        self.log_asked = Moment::now();
         woken
     }
 
@@ -434,7 +435,7 @@ impl Daemon {
     }
 
     /// Leaves things as they were found.
-    fn leave(mut self) {
+    fn leave(&mut self) {
         self.job = None;
         self.put_rules_back();
         system::put_back_all(&self.root, &self.state, &mut self.journal, &mut tell);

@@ -1,12 +1,12 @@
 //! The files of the state folder, on tmpfs: written whole, synced, renamed into place.
 
-use super::root::{BOOT_ID, Root, SystemPath};
+use super::root::{BOOT_ID, Root, SystemPath, Terminated, terminated};
 use ctwarden::journal::{Journal, MOST_BYTES, Void};
+use ctwarden::text::without_end;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, Flock, FlockArg, OFlag, open, renameat};
 use nix::sys::stat::{Mode, fchmod};
 use nix::unistd::{AccessFlags, access, fsync, mkdir, unlink, write};
-use std::fmt::Write as _;
 use std::os::fd::OwnedFd;
 
 /// The record of what was taken out (taken.rs).
@@ -37,43 +37,39 @@ impl StateFile {
     /// The same for another record and its lock.
     pub fn open_as(dir: &str, name: &str, lock: &str) -> Result<Self, StateFault> {
         let mut made = SystemPath::new();
-        let _ = made.push_str(dir.trim_end_matches('/'));
+        let _ = made.push_str(without_end(dir, b"/"));
         make_folders(&made).map_err(StateFault::Folder)?;
-        let at = |name: &str| {
-            let mut path = SystemPath::new();
-            let _ = write!(path, "{made}/{name}");
-            path
-        };
-        let lock =
-            open(at(lock).as_str(), OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_CLOEXEC, Mode::from_bits_truncate(0o600))
-                .map_err(StateFault::Folder)?;
+        let lock = open(
+            &terminated(&joined([&made, "/", lock])),
+            OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_CLOEXEC,
+            Mode::from_bits_truncate(0o600),
+        )
+        .map_err(StateFault::Folder)?;
         let lock = Flock::lock(lock, FlockArg::LockExclusiveNonblock).map_err(|(_, e)| match e {
             Errno::EWOULDBLOCK => StateFault::Taken,
             e => StateFault::Folder(e),
         })?;
-        Ok(Self { path: at(name), dir: made, void: None, _lock: lock })
+        Ok(Self { path: joined([&made, "/", name]), dir: made, void: None, _lock: lock })
     }
 
     /// The path of another file of the folder.
     #[cfg_attr(not(feature = "stateless"), allow(dead_code))]
     pub fn beside(&self, name: &str) -> SystemPath {
-        let mut path = self.dir.clone();
-        let _ = write!(path, "/{name}");
-        path
+        joined([&self.dir, "/", name])
     }
 
     /// Rules that look at connections are taken out, by hand or by a rung: ours must not be put back, or the kernel tracks
     /// again.
     #[cfg_attr(not(feature = "nft"), allow(dead_code))]
     pub fn rules_are_out(&self) -> bool {
-        cfg!(feature = "stateless") && access(self.beside(TAKEN).as_str(), AccessFlags::F_OK).is_ok()
+        cfg!(feature = "stateless") && access(&terminated(&self.beside(TAKEN)), AccessFlags::F_OK).is_ok()
     }
 
     /// The journal of a former run of this boot, else an empty one.
     pub fn load(&mut self, root: &Root) -> Journal {
         let boot = boot_id(root);
         let mut room = [0; MOST_BYTES];
-        let Ok(fd) = open(self.path.as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()) else {
+        let Ok(fd) = open(&terminated(&self.path), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()) else {
             return Journal::new(boot);
         };
         let bytes = super::root::read_all(&fd, &mut room).unwrap_or(&[]);
@@ -86,7 +82,7 @@ impl StateFile {
     /// Writes the journal; an empty one is no file. On any error the former record still stands.
     pub fn save(&self, journal: &Journal) -> Result<(), Errno> {
         if journal.is_empty() {
-            return match unlink(self.path.as_str()) {
+            return match unlink(&terminated(&self.path)) {
                 Ok(()) | Err(Errno::ENOENT) => {
                     crate::daemon::crash::step();
                     Ok(())
@@ -100,18 +96,27 @@ impl StateFile {
     }
 }
 
+fn joined(parts: [&str; 3]) -> SystemPath {
+    let mut path = SystemPath::new();
+    for part in parts {
+        let _ = path.push_str(part);
+    }
+    path
+}
+
 /// Writes a file that is there whole or not at all. On any error the former one still stands, and nothing beside it.
 pub fn put_whole(path: &str, mode: u32, pieces: &[&[u8]]) -> Result<(), Errno> {
-    let mut fresh = SystemPath::new();
-    let _ = write!(fresh, "{path}.new");
-    put(&fresh, mode, pieces).and_then(|()| renameat(AT_FDCWD, fresh.as_str(), AT_FDCWD, path)).inspect_err(|_| {
-        let _ = unlink(fresh.as_str());
-    })?;
+    let fresh = terminated(&joined([path, ".new", ""]));
+    let done = put(&fresh, mode, pieces).and_then(|()| renameat(AT_FDCWD, &fresh, AT_FDCWD, &terminated(path)));
+    if done.is_err() {
+        let _ = unlink(&fresh);
+        return done;
+    }
     crate::daemon::crash::step();
     Ok(())
 }
 
-fn put(path: &str, mode: u32, pieces: &[&[u8]]) -> Result<(), Errno> {
+fn put(path: &Terminated, mode: u32, pieces: &[&[u8]]) -> Result<(), Errno> {
     // One of a crash: nobody's, and perhaps not even a file.
     let _ = unlink(path);
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
@@ -133,9 +138,9 @@ fn put(path: &str, mode: u32, pieces: &[&[u8]]) -> Result<(), Errno> {
 }
 
 pub fn make_folders(path: &str) -> Result<(), Errno> {
-    let ends = path.char_indices().skip(1).filter(|(_, c)| *c == '/').map(|(i, _)| i).chain([path.len()]);
+    let ends = path.bytes().enumerate().skip(1).filter(|(_, b)| *b == b'/').map(|(i, _)| i).chain([path.len()]);
     for end in ends {
-        match mkdir(path.get(..end).unwrap_or(path), Mode::from_bits_truncate(0o755)) {
+        match mkdir(&terminated(path.get(..end).unwrap_or(path)), Mode::from_bits_truncate(0o755)) {
             Ok(()) | Err(Errno::EEXIST) => {}
             Err(e) => return Err(e),
         }

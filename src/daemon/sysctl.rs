@@ -1,7 +1,7 @@
 //! The files that set the table's limits at boot, in the order in which they are applied.
 
 use super::bare;
-use super::root::{MAX, PIECE, Root, SYSCTL_CONF, SYSCTL_FOLDERS, SYSCTL_FRAGMENT, SystemPath};
+use super::root::{MAX, PIECE, Root, SYSCTL_CONF, SYSCTL_FOLDERS, SYSCTL_FRAGMENT, SystemPath, terminated};
 use ctwarden::journal::Setting;
 use ctwarden::observe::lines::LineSplitter;
 use ctwarden::sysctl::{Line, read};
@@ -53,7 +53,7 @@ pub fn owners_max(root: &Root) -> Option<Entries> {
 
 /// A name that this kernel does not have sets nothing. Before the module is loaded none is there: then all may be.
 fn counts(root: &Root, key: &str) -> bool {
-    let there = |path: &str| access(root.path(&[path]).as_str(), AccessFlags::F_OK).is_ok();
+    let there = |path: &str| access(&terminated(&root.path(&[path])), AccessFlags::F_OK).is_ok();
     there(key) || !MAX.iter().any(|max| there(max))
 }
 
@@ -88,7 +88,8 @@ fn next_fragment(root: &Root, after: &str) -> Option<(SystemPath, &'static str)>
 }
 
 fn read_file(path: &SystemPath, tell: &mut dyn FnMut(&SystemPath, u32, Line)) {
-    let Ok(file) = open(path.as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK, Mode::empty()) else {
+    let Ok(file) = open(&terminated(path), OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK, Mode::empty())
+    else {
         return;
     };
     let mut splitter = LineSplitter::<PIECE>::new();

@@ -38,7 +38,7 @@ pub fn entry_cost(root: &Root) -> EntryCost {
 pub fn machine(root: &Root, board: Option<&str>) -> Machine {
     let memory = memory(root);
     let mut room = [0; 96];
-    let named = root.read(BOARD_NAME, &mut room).ok().and_then(|b| core::str::from_utf8(b).ok()).map(str::trim);
+    let named = root.read(BOARD_NAME, &mut room).ok().and_then(|b| core::str::from_utf8(b).ok());
     let board = board.or(named).and_then(ctwarden::board::by_name);
     Machine {
         mem_total: memory.total,

@@ -4,7 +4,7 @@
 //! cannot start programs). Whoever comes next puts it back: `ctwarden back`, the end or the next start of a daemon.
 
 use super::firewall::stateless;
-use super::root::Root;
+use super::root::{Root, terminated};
 use super::statefile::{StateFault, StateFile, TAKEN, put_whole};
 use super::unload;
 use ctwarden::journal::Journal;
@@ -124,7 +124,7 @@ impl Record {
     }
 
     pub fn file(&self, name: &str) -> Result<OwnedFd, Errno> {
-        open(self.state.beside(name).as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())
+        open(&terminated(&self.state.beside(name)), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())
     }
 
     /// Reads a kept file; nothing where there is none.
@@ -138,7 +138,7 @@ impl Record {
     }
 
     pub fn drop_file(&self, name: &str) {
-        let _ = unlink(self.state.beside(name).as_str());
+        let _ = unlink(&terminated(&self.state.beside(name)));
     }
 }
 
@@ -146,7 +146,7 @@ impl Record {
 pub fn is_out(dir: &str) -> bool {
     let mut path = super::root::SystemPath::new();
     let _ = fmt::write(&mut path, format_args!("{dir}/{TAKEN}"));
-    access(path.as_str(), AccessFlags::F_OK).is_ok()
+    access(&terminated(&path), AccessFlags::F_OK).is_ok()
 }
 
 /// Puts back modules, then rules. `false`: nothing was out.

@@ -2,7 +2,7 @@
 
 use super::crash;
 use super::firewall::program::{find, run};
-use super::root::{COUNT, MODULES, Root, SystemPath, TRACKING};
+use super::root::{COUNT, MODULES, Root, SystemPath, TRACKING, terminated};
 use super::taken::{NotTaken, Record, Room, Rooms, Say, in_rooms, text};
 use ctwarden::modules::{Kept, is_loaded, plan};
 use nix::errno::Errno;
@@ -78,7 +78,7 @@ fn kept(root: &Root, why: &Kept<'_>, say: Say<'_>) -> Result<(), NotTaken> {
     match why {
         Kept::NoModule => {
             let there = root.open(COUNT, OFlag::O_RDONLY).is_ok()
-                || access(root.path(&[TRACKING]).as_str(), AccessFlags::F_OK).is_ok();
+                || access(&terminated(&root.path(&[TRACKING])), AccessFlags::F_OK).is_ok();
             if !there {
                 say(format_args!("connection tracking is not loaded"));
                 return Ok(());

@@ -5,12 +5,12 @@
 //! The walk follows all of them, and a flow is accepted where none of its ways ends in a refusal, for none of its packets.
 
 use super::flags::PACKETS;
-use super::matches::{Hit, Mask};
+use super::matches::{Hit, Kind, Mask};
 use super::{Findings, Place};
 use heapless::Vec;
 
 /// Rules kept: those that can refuse, translate or divert a flow of the question. A default fw4 has 20 such, 4 more a zone.
-pub(super) const RULES: usize = 320;
+pub(super) const RULES: usize = 256;
 /// Chains.
 pub(super) const CHAINS: usize = 192;
 /// Base chains that the flows of the question go through.
@@ -49,37 +49,72 @@ pub(super) enum Hook {
     Translate,
 }
 
-/// A rule.
-#[derive(Clone, Copy, Debug)]
+/// How limits on rates bear on a rule.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Limit {
+    None,
+    /// Up to a rate.
+    Below,
+    /// What is above it.
+    Above,
+}
+
+/// A rule, as far as it has been read.
+#[derive(Clone, Copy)]
 pub(super) struct Rule {
-    pub chain: u8,
-    pub verdict: Verdict,
     /// The flows it is about, leaving aside the state and the flags.
     pub hit: Hit,
+    /// Whether it is about untracked packets, if it asks for the state.
+    pub state: Hit,
+    pub asks_state: bool,
     /// The packets of TCP flows that it is about.
     pub packets: Hit,
-    /// Whether it matches untracked packets, if it asks for the state.
-    pub state: Option<Hit>,
+    pub limit: Limit,
+    /// It names a port.
+    pub port: bool,
+    /// It has a statement that is no verdict.
+    pub acts: bool,
+    /// Something was not understood: what comes after it may belong to that and narrows nothing.
+    pub vague: bool,
+    pub chain: u8,
+    pub verdict: Verdict,
     /// The chain it sends to.
     pub target: u32,
     pub line: u16,
 }
 
 impl Rule {
+    #[inline(never)]
+    pub fn narrow(&mut self, kind: Kind, hit: Hit) {
+        if self.vague {
+            self.hit.sure = 0;
+            return;
+        }
+        self.asks_state |= kind == Kind::State;
+        self.port |= kind == Kind::Port;
+        let what = match kind {
+            Kind::State => &mut self.state,
+            Kind::Flags => &mut self.packets,
+            _ => &mut self.hit,
+        };
+        *what = what.and(hit);
+    }
+
+    pub fn give_up(&mut self) {
+        self.hit.sure = 0;
+        self.vague = true;
+    }
+
     /// The flows of which it is about this packet, at this hook.
     fn at(&self, hook: Hook, packet: u32) -> Hit {
-        let state = match self.state {
-            None => Hit::ALL,
-            Some(_) if hook == Hook::Translate => Hit::UNKNOWN,
-            Some(untracked) => untracked,
-        };
-        let Hit { sure, may } = self.packets;
+        let state = if self.asks_state && hook == Hook::Translate { Hit::UNKNOWN } else { self.state };
         let all_or_none = |bits: Mask| 0u32.wrapping_sub(bits >> packet & 1);
-        self.hit.and(state).and(Hit { sure: all_or_none(sure), may: all_or_none(may) })
+        let packets = Hit { sure: all_or_none(self.packets.sure), may: all_or_none(self.packets.may) };
+        self.hit.and(state).and(packets)
     }
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(super) struct Base {
     pub chain: u8,
     pub hook: Hook,
@@ -122,8 +157,9 @@ impl Graph {
                 let text = base.place.text;
                 let mut walk = Walk { graph: self, hook: base.hook, packet, text, steps: STEPS, findings };
                 let through = walk.chain(base.chain, base.flows, DEPTH);
-                if base.drops && base.hook != Hook::Translate {
-                    findings.refuse(through, base.place);
+                if base.drops && base.hook != Hook::Translate && through != 0 {
+                    findings.refused |= through;
+                    findings.stands_at(base.place);
                 }
             }
         }
@@ -140,37 +176,26 @@ impl Walk<'_> {
             if hit == 0 {
                 continue;
             }
-            let place = Place { text: self.text, line: rule.line };
             self.steps = self.steps.saturating_sub(1);
             flows &= !sure;
-            match rule.verdict {
-                Verdict::Accept | Verdict::Nothing => {}
-                Verdict::Drop if self.hook == Hook::Translate => {}
-                Verdict::Return => out |= hit,
-                Verdict::Translate if self.hook == Hook::Translate => self.findings.translate(hit, place),
-                Verdict::Jump | Verdict::Goto if depth > 0 && self.steps > 0 => match self.graph.chain(rule.target) {
-                    Some(target) => {
-                        let back = self.chain(target, hit, depth - 1);
-                        if rule.verdict == Verdict::Jump {
-                            flows |= back;
-                        } else {
-                            out |= back;
-                        }
+            let follows = depth > 0 && self.steps > 0;
+            match (rule.verdict, self.graph.chain(rule.target)) {
+                (Verdict::Accept | Verdict::Nothing, _) => {}
+                (Verdict::Drop, _) if self.hook == Hook::Translate => {}
+                (Verdict::Return, _) => out |= hit,
+                (Verdict::Jump, Some(target)) if follows => flows |= self.chain(target, hit, depth - 1),
+                (Verdict::Goto, Some(target)) if follows => out |= self.chain(target, hit, depth - 1),
+                // Refused or translated, or sent where nobody can follow.
+                _ => {
+                    if self.hook == Hook::Translate {
+                        self.findings.translated |= hit;
+                    } else {
+                        self.findings.refused |= hit;
                     }
-                    None => self.cannot_follow(hit, place),
-                },
-                Verdict::Drop => self.findings.refuse(hit, place),
-                _ => self.cannot_follow(hit, place),
+                    self.findings.stands_at(Place { text: self.text, line: rule.line });
+                }
             }
         }
         out | flows
-    }
-
-    fn cannot_follow(&mut self, flows: Mask, place: Place) {
-        if self.hook == Hook::Translate {
-            self.findings.translate(flows, place);
-        } else {
-            self.findings.refuse(flows, place);
-        }
     }
 }

@@ -35,9 +35,9 @@ impl Hit {
     pub const fn or(self, other: Hit) -> Hit {
         Hit { sure: self.sure | other.sure, may: self.may | other.may }
     }
-    /// It does not match.
-    pub const fn not(self) -> Hit {
-        Hit { sure: !self.may, may: !self.sure }
+    /// It does not match; or it does, where `inverted` is false.
+    pub const fn not(self, inverted: bool) -> Hit {
+        if inverted { Hit { sure: !self.may, may: !self.sure } } else { self }
     }
 }
 
@@ -48,8 +48,8 @@ pub(super) enum Kind {
     Opaque,
     /// The same, and its value may look like a verdict (`ct status dnat`).
     Status,
-    /// The name of the interface it comes in by; this byte at the end stands for any more.
-    Interface(u8),
+    /// The name of the interface it comes in by; a wildcard at its end stands for any more.
+    Interface,
     Family,
     Protocol,
     Port,
@@ -65,11 +65,14 @@ pub(super) enum Kind {
     Flags,
 }
 
+/// `10`, `0x40`
 pub(super) fn number(word: &[u8]) -> Option<u32> {
-    match word.strip_prefix(b"0x") {
-        Some(digits) => hex32(digits),
-        None => decimal32(word),
-    }
+    word.strip_prefix(b"0x").map_or_else(|| decimal32(word), hex32)
+}
+
+/// Whether a word is one of a list, in which blanks stand between them.
+pub(super) fn is(word: &[u8], list: &str) -> bool {
+    list.as_bytes().split(|b| *b == b' ').any(|one| one == word)
 }
 
 impl Question<'_> {
@@ -78,73 +81,79 @@ impl Question<'_> {
         self.flows.iter().rev().fold(0, |mask, flow| mask << 1 | holds(flow) as Mask)
     }
 
-    /// Flows that do not go to the router's address on the interface: who asks for an address has none to write to.
-    fn elsewhere(&self) -> Mask {
-        self.those(&|f| f.is_dhcp())
-    }
-
-    /// Flows for which a value fits: one, or several with commas.
-    pub(super) fn hit(&self, kind: Kind, value: &[u8]) -> Hit {
+    /// Flows for which a value fits: one, or several with commas. `any`: the wildcard.
+    #[inline(never)]
+    pub(super) fn hit(&self, kind: Kind, value: &[u8], any: u8) -> Hit {
         // Of several types xt_addrtype means one for IPv4 and all for IPv6, where every address is UNICAST too.
         if kind == Kind::Local && (value == b"UNICAST" || value.contains(&b',')) {
             return Hit::UNKNOWN;
         }
-        value.split(|b| *b == b',').fold(Hit::NONE, |hit, value| hit.or(self.one(kind, value)))
+        let hit = value.split(|b| *b == b',').fold(Hit::NONE, |hit, value| hit.or(self.one(kind, value, any)));
+        if !matches!(kind, Kind::Local | Kind::Cast | Kind::Destination) {
+            return hit;
+        }
+        // Who asks for an address has none to write to: such flows go to everybody, as far as is known.
+        let elsewhere = self.those(&|f| f.is_dhcp());
+        Hit { sure: hit.sure & !elsewhere, may: hit.may | elsewhere }
     }
 
-    fn one(&self, kind: Kind, value: &[u8]) -> Hit {
-        // A set by name, or whatever is not named otherwise.
-        if matches!(value.first(), None | Some(b'@' | b'*')) {
-            return Hit::UNKNOWN;
-        }
-        let is = |words: &[&str]| words.iter().any(|w| w.as_bytes() == value);
-        let everything = |yes: bool| if yes { Hit::ALL } else { Hit::NONE };
-        match kind {
-            Kind::Opaque | Kind::Status | Kind::Flags => Hit::UNKNOWN,
-            Kind::Interface(any) => everything(match value.strip_suffix(&[any]) {
+    fn one(&self, kind: Kind, value: &[u8], any: u8) -> Hit {
+        let yes = match kind {
+            // A set by name, or whatever is not named otherwise.
+            _ if matches!(value.first(), None | Some(b'@' | b'*')) => return Hit::UNKNOWN,
+            Kind::Opaque | Kind::Status | Kind::Flags => return Hit::UNKNOWN,
+            Kind::Interface => match value.strip_suffix(&[any]) {
                 Some(beginning) => self.interface.as_bytes().starts_with(beginning),
                 None => self.interface.as_bytes() == value,
-            }),
-            Kind::Family => Hit::exact(self.those(&|f| if f.ipv6 { is(&["ipv6", "10"]) } else { is(&["ipv4", "2"]) })),
-            Kind::Protocol if value.contains(&b'-') && value.first().is_some_and(u8::is_ascii_digit) => Hit::UNKNOWN,
-            Kind::Protocol => Hit::exact(self.those(&|f| match f.protocol {
-                protocol::TCP => is(&["tcp", "6"]),
-                protocol::UDP => is(&["udp", "17"]),
-                _ => false,
-            })),
+            },
+            Kind::Family => {
+                return Hit::exact(self.those(&|f| is(value, if f.ipv6 { "ipv6 10" } else { "ipv4 2" })));
+            }
+            Kind::Protocol => {
+                // 6-17
+                if value.contains(&b'-') && value.first().is_some_and(u8::is_ascii_digit) {
+                    return Hit::UNKNOWN;
+                }
+                return Hit::exact(self.those(&|f| is(value, if f.is_tcp() { "tcp 6" } else { "udp 17" })));
+            }
             Kind::Port => {
-                let mut ends = value.splitn(2, |b| *b == b'-' || *b == b':').map(decimal32);
-                let first = ends.next().flatten();
-                let last = ends.next().unwrap_or(first);
+                let dash = value.iter().position(|b| *b == b'-' || *b == b':');
+                let (first, last) = dash.and_then(|at| value.split_at_checked(at)).unwrap_or((value, value));
+                let (first, last) =
+                    (decimal32(first), decimal32(last.strip_prefix(b"-").or(last.strip_prefix(b":")).unwrap_or(last)));
                 // A service by its name is not understood.
                 let (Some(first), Some(last)) = (first, last) else { return Hit::UNKNOWN };
-                Hit::exact(self.those(&|f| (first..=last).contains(&u32::from(f.port))))
+                return Hit::exact(self.those(&|f| (first..=last).contains(&u32::from(f.port))));
             }
-            Kind::State => everything(
-                value.eq_ignore_ascii_case(b"untracked")
-                    || value.starts_with(b"0x") && number(value).is_none_or(|bits| bits & 0x40 != 0),
-            ),
-            Kind::Local => self.on_the_interface(everything(is(&["local", "LOCAL", "2"]))),
-            Kind::Cast => self.on_the_interface(everything(is(&["host", "unicast", "0"]))),
-            Kind::Destination => self.on_the_interface(self.destination(value)),
-        }
-    }
-
-    /// Nothing of it is known of a broadcast.
-    fn on_the_interface(&self, hit: Hit) -> Hit {
-        let elsewhere = self.elsewhere();
-        Hit { sure: hit.sure & !elsewhere, may: hit.may | elsewhere }
+            Kind::State => match number(value) {
+                Some(bits) => bits & 0x40 != 0,
+                None => is(value, "untracked UNTRACKED"),
+            },
+            Kind::Local => is(value, "local LOCAL 2"),
+            Kind::Cast => is(value, "host unicast 0"),
+            Kind::Destination => return self.destination(value),
+        };
+        if yes { Hit::ALL } else { Hit::NONE }
     }
 
     fn destination(&self, value: &[u8]) -> Hit {
         let Some(network) = core::str::from_utf8(value).ok().and_then(Network::parse) else { return Hit::UNKNOWN };
         let ipv6 = network.address().is_ipv6();
-        let of_family = || self.own.iter().filter(|a: &&IpAddr| a.is_ipv6() == ipv6);
-        let inside = of_family().filter(|a| network.contains(**a)).count();
+        let (mut all, mut inside) = (0, 0);
+        for own in self.own.iter().filter(|a: &&IpAddr| a.is_ipv6() == ipv6) {
+            all += 1;
+            inside += u32::from(network.contains(*own));
+        }
         let family = self.those(&|f| f.ipv6 == ipv6);
         Hit {
-            sure: if inside > 0 && inside == of_family().count() { family } else { 0 },
-            may: if inside > 0 || of_family().next().is_none() { family } else { 0 },
+            sure: if inside == all && all > 0 { family } else { 0 },
+            may: if inside > 0 || all == 0 { family } else { 0 },
         }
+    }
+}
+
+impl super::Flow {
+    pub(super) const fn is_tcp(&self) -> bool {
+        self.protocol == protocol::TCP
     }
 }

@@ -18,6 +18,8 @@
 
 mod flags;
 mod graph;
+// Left out of the program for routers with nftables only.
+#[cfg(any(feature = "iptables", not(feature = "daemon")))]
 mod iptables;
 mod matches;
 mod nft;
@@ -28,9 +30,9 @@ use crate::config::{Config, INTERFACE};
 use crate::entry::protocol;
 use crate::observe::lines::CutLine;
 use core::net::IpAddr;
-use graph::{Base, Graph, Hook, Rule, Verdict};
+use graph::{Base, Graph, Hook, Limit, Rule, Verdict};
 use heapless::Vec;
-use matches::{Hit, Kind, Mask};
+use matches::{Hit, Mask};
 pub use quote::{QUOTE, Quote};
 
 /// Flows of one question: a bit each.
@@ -98,12 +100,10 @@ pub struct Place {
 pub struct Findings {
     /// Not accepted, or not for certain.
     pub refused: u32,
-    /// The first rule, policy or unreadable line that did that.
-    pub refused_at: Place,
     /// Its destination may be translated.
     pub translated: u32,
-    /// By what.
-    pub translated_at: Place,
+    /// The first rule, policy or unreadable line that does one or the other.
+    pub place: Place,
 }
 
 impl Findings {
@@ -113,23 +113,11 @@ impl Findings {
         flows != 0 && flows & (self.refused | self.translated) == 0
     }
 
-    /// What stands in the way, if anything does.
-    pub const fn place(&self) -> Place {
-        if self.refused != 0 { self.refused_at } else { self.translated_at }
-    }
-
-    fn refuse(&mut self, flows: Mask, place: Place) {
-        if flows != 0 && self.refused_at.text == 0 {
-            self.refused_at = place;
+    /// Something is found against flows; what, the caller has noted.
+    fn stands_at(&mut self, place: Place) {
+        if self.place.text == 0 {
+            self.place = place;
         }
-        self.refused |= flows;
-    }
-
-    fn translate(&mut self, flows: Mask, place: Place) {
-        if flows != 0 && self.translated_at.text == 0 {
-            self.translated_at = place;
-        }
-        self.translated |= flows;
     }
 }
 
@@ -139,8 +127,10 @@ pub enum Text {
     /// `nft list ruleset`, with `-n` or without, with `-t` or without.
     Nft,
     /// `iptables-save`.
+    #[cfg(any(feature = "iptables", not(feature = "daemon")))]
     Iptables,
     /// `ip6tables-save`.
+    #[cfg(any(feature = "iptables", not(feature = "daemon")))]
     Ip6tables,
 }
 
@@ -150,63 +140,6 @@ pub trait Reader {
     fn begin(&mut self, text: Text);
     /// Its next line.
     fn line(&mut self, line: CutLine<'_>);
-}
-
-/// How limits on rates bear on a rule.
-#[derive(Clone, Copy, PartialEq)]
-enum Limit {
-    None,
-    /// Up to a rate.
-    Below,
-    /// What is above it.
-    Above,
-}
-
-/// What a rule has said so far.
-#[derive(Clone, Copy)]
-struct Match {
-    hit: Hit,
-    packets: Hit,
-    state: Option<Hit>,
-    limit: Limit,
-    /// It names a port.
-    port: bool,
-    /// It has a statement that is no verdict.
-    acts: bool,
-    /// Something was not understood: what comes after it may belong to that and narrows nothing.
-    vague: bool,
-}
-
-impl Match {
-    const fn new(flows: Mask) -> Self {
-        Self {
-            hit: Hit::exact(flows),
-            packets: Hit::ALL,
-            state: None,
-            limit: Limit::None,
-            port: false,
-            acts: false,
-            vague: false,
-        }
-    }
-
-    fn narrow(&mut self, kind: Kind, hit: Hit) {
-        if self.vague {
-            self.hit.sure = 0;
-        } else if kind == Kind::State {
-            self.state = Some(self.state.map_or(hit, |s| s.and(hit)));
-        } else if kind == Kind::Flags {
-            self.packets = self.packets.and(hit);
-        } else {
-            self.hit = self.hit.and(hit);
-            self.port |= kind == Kind::Port;
-        }
-    }
-
-    fn give_up(&mut self) {
-        self.hit.sure = 0;
-        self.vague = true;
-    }
 }
 
 /// Reads texts and answers. Large (about 10 KiB).
@@ -225,8 +158,11 @@ pub struct Check<'a> {
     /// The chain that is open.
     chain: Option<u8>,
     /// Which of iptables' tables is open.
-    hooks: iptables::Hooks,
-    fault: Option<Place>,
+    #[cfg(any(feature = "iptables", not(feature = "daemon")))]
+    hooks: u8,
+    /// Something could not be read, and where.
+    faulty: bool,
+    fault_at: Place,
 }
 
 impl<'a> Check<'a> {
@@ -242,8 +178,10 @@ impl<'a> Check<'a> {
             flows: 0,
             xtables: false,
             chain: None,
-            hooks: iptables::NO_HOOKS,
-            fault: None,
+            #[cfg(any(feature = "iptables", not(feature = "daemon")))]
+            hooks: 0,
+            faulty: false,
+            fault_at: Place { text: 0, line: 0 },
         }
     }
 
@@ -254,12 +192,10 @@ impl<'a> Check<'a> {
             self.fault();
         }
         let mut findings = Findings::default();
-        match self.fault {
-            None => self.graph.judge(&mut findings),
-            Some(place) => {
-                findings.refuse(!0, place);
-                findings.translate(!0, place);
-            }
+        if self.faulty {
+            findings = Findings { refused: !0, translated: !0, place: self.fault_at };
+        } else {
+            self.graph.judge(&mut findings);
         }
         findings
     }
@@ -270,52 +206,74 @@ impl<'a> Check<'a> {
             self.fault();
         }
         self.depth = 0;
+        self.chain = None;
     }
 
+    #[inline(never)]
     fn fault(&mut self) {
-        self.fault.get_or_insert(self.place);
+        if !self.faulty {
+            self.fault_at = self.place;
+        }
+        self.faulty = true;
     }
 
-    fn declare(&mut self, name: u32) -> Option<u8> {
+    /// A chain begins.
+    fn declare(&mut self, name: u32) {
         let at = self.graph.chains.len() as u8;
+        self.chain = Some(at);
         // Told from one another by 32 bits: should two have the same, nothing can be said.
         if self.graph.chains.contains(&name) || self.graph.chains.push(name).is_err() {
             self.fault();
-            return None;
         }
-        Some(at)
     }
 
-    fn base(&mut self, chain: Option<u8>, hook: Hook, drops: bool) {
-        let Some(chain) = chain else { return };
-        let base = Base { chain, hook, drops, flows: self.flows, place: self.place };
+    /// The chain that is open is hooked in.
+    fn base(&mut self, hook: Hook, drops: bool) {
+        let base = Base { chain: self.chain.unwrap_or(u8::MAX), hook, drops, flows: self.flows, place: self.place };
         if self.graph.bases.push(base).is_err() {
             self.fault();
         }
     }
 
+    /// A rule of the chain that is open, about these flows.
+    #[inline(never)]
+    fn rule_from(&self, hit: Hit) -> Rule {
+        Rule {
+            hit,
+            state: Hit::ALL,
+            asks_state: false,
+            packets: Hit::ALL,
+            limit: Limit::None,
+            port: false,
+            acts: false,
+            vague: false,
+            chain: self.chain.unwrap_or(u8::MAX),
+            verdict: Verdict::Unknown,
+            target: 0,
+            line: self.place.line,
+        }
+    }
+
+    /// It may do anything to what it may match.
+    fn not_understood(&mut self, mut rule: Rule) {
+        rule.give_up();
+        rule.verdict = Verdict::Unknown;
+        self.keep(rule);
+    }
+
     /// Keeps a rule, if it can do anything to a flow.
-    fn rule(&mut self, chain: Option<u8>, rule: Match, verdict: Verdict, target: u32) {
-        let Some(chain) = chain else { return };
-        let mut hit = rule.hit;
-        match (rule.limit, verdict) {
+    #[inline(never)]
+    fn keep(&mut self, mut rule: Rule) {
+        match (rule.limit, rule.verdict) {
             (Limit::None, _) => {}
             // See above: a flow is slow enough, but for a guard of a port.
             (Limit::Above, _) if !rule.port => return,
             (Limit::Below, Verdict::Return) if !rule.port => {}
             // Nobody is let in by a limit either.
-            _ => hit.sure = 0,
+            _ => rule.hit.sure = 0,
         }
-        let Match { packets, state, .. } = rule;
-        let untracked = state.unwrap_or(Hit::ALL);
-        let idle = match verdict {
-            Verdict::Nothing => true,
-            Verdict::Accept => hit.sure & untracked.sure == 0 || packets.sure == 0,
-            Verdict::Drop => hit.may & untracked.may == 0 || packets.may == 0,
-            _ => hit.may == 0 || packets.may == 0,
-        };
-        let rule = Rule { chain, verdict, hit, packets, state, target, line: self.place.line };
-        if !idle && self.graph.rules.push(rule).is_err() {
+        let matters = if rule.verdict == Verdict::Accept { rule.hit.sure } else { rule.hit.may };
+        if matters != 0 && rule.verdict != Verdict::Nothing && self.graph.rules.push(rule).is_err() {
             self.fault();
         }
     }
@@ -329,7 +287,9 @@ impl Reader for Check<'_> {
         self.place = Place { text: self.place.text.saturating_add(1), line: 0 };
         self.flows = match text {
             Text::Nft => 0,
+            #[cfg(any(feature = "iptables", not(feature = "daemon")))]
             Text::Iptables => self.question.those(&|f| !f.ipv6),
+            #[cfg(any(feature = "iptables", not(feature = "daemon")))]
             Text::Ip6tables => self.question.those(&|f| f.ipv6),
         };
     }
@@ -342,6 +302,7 @@ impl Reader for Check<'_> {
         }
         match self.text {
             Text::Nft => self.nft(bytes, line.whole),
+            #[cfg(any(feature = "iptables", not(feature = "daemon")))]
             Text::Iptables | Text::Ip6tables => self.iptables(bytes, line.whole),
         }
     }

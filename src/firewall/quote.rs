@@ -2,25 +2,31 @@
 
 use super::{Place, Reader, Text};
 use crate::observe::lines::CutLine;
-use heapless::String;
+use heapless::{Vec, VecView};
 
-/// Longest quotation of a rule.
+/// Longest quotation: table, chain and rule.
 pub const QUOTE: usize = 160;
+/// Longest name of table and chain in it.
+const HEADING: usize = 40;
 
-/// Finds a line again, for people: table, chain and rule. Fed with the same texts as the [`Check`](super::Check) was.
+/// Finds a line again. Fed with the same texts as the [`Check`](super::Check) was.
 pub struct Quote {
     place: Place,
     at: Place,
-    table: String<48>,
-    chain: String<48>,
-    /// What was found; empty until then.
-    pub line: String<QUOTE>,
+    table: Vec<u8, HEADING>,
+    chain: Vec<u8, HEADING>,
+    line: Vec<u8, QUOTE>,
 }
 
 impl Quote {
     /// Looks for this place.
     pub const fn new(place: Place) -> Self {
-        Self { place, at: Place { text: 0, line: 0 }, table: String::new(), chain: String::new(), line: String::new() }
+        Self { place, at: Place { text: 0, line: 0 }, table: Vec::new(), chain: Vec::new(), line: Vec::new() }
+    }
+
+    /// What was found; empty if nothing was.
+    pub fn line(&self) -> &str {
+        core::str::from_utf8(&self.line).unwrap_or_default()
     }
 }
 
@@ -31,31 +37,31 @@ impl Reader for Quote {
 
     fn line(&mut self, line: CutLine<'_>) {
         self.at.line = self.at.line.saturating_add(1);
-        // What is cut may be cut in a character.
-        let text = line.bytes.utf8_chunks().next().map_or("", |c| c.valid()).trim();
-        let heading = text.trim_end_matches([' ', '{']);
-        if heading.starts_with("table ") || heading.starts_with('*') {
+        let text = line.bytes.trim_ascii();
+        let heading = text.strip_suffix(b" {").unwrap_or(text);
+        if heading.starts_with(b"table ") || heading.starts_with(b"*") {
+            self.table.clear();
             put(&mut self.table, heading);
-        } else if heading.starts_with("chain ") {
+        } else if heading.starts_with(b"chain ") {
+            self.chain.clear();
             put(&mut self.chain, heading);
         }
         if self.at == self.place {
-            let mut all = String::new();
-            for part in [&self.table, &self.chain, text].into_iter().filter(|p| !p.is_empty()) {
-                let comma = if all.is_empty() { "" } else { ", " };
-                push(&mut all, comma);
-                push(&mut all, part);
+            for part in [&self.table, &self.chain, text] {
+                if !part.is_empty() {
+                    let comma: &[u8] = if self.line.is_empty() { b"" } else { b", " };
+                    put(&mut self.line, comma);
+                    put(&mut self.line, part);
+                }
             }
-            self.line = all;
         }
     }
 }
 
-fn put<const N: usize>(to: &mut String<N>, text: &str) {
-    to.clear();
-    push(to, text);
-}
-
-fn push<const N: usize>(to: &mut String<N>, text: &str) {
-    text.chars().take_while(|c| to.push(*c).is_ok()).for_each(drop);
+/// Adds what there is room for.
+fn put(to: &mut VecView<u8>, text: &[u8]) {
+    for b in text {
+        // What is not plain is none of the language.
+        let _ = to.push(if b.is_ascii() { *b } else { b'?' });
+    }
 }

@@ -1,4 +1,7 @@
-//! A line of rules → its words.
+//! A line of rules → its words, and what they are.
+
+use super::graph::Verdict;
+use super::matches::Kind;
 
 /// One word, without the comma or semicolon behind it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -8,6 +11,48 @@ pub(crate) struct Word<'a> {
     pub quoted: bool,
 }
 
+/// What a word of either language is.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Is {
+    Verdict(Verdict),
+    /// It does something that changes nothing here.
+    Statement,
+    /// It takes so many words with it.
+    Passing(u8),
+    Counter,
+    Limit,
+    Fib,
+    /// Of which packets: then a key and a value come.
+    Of(Whose),
+    /// A key by itself: a value comes.
+    Key(Kind),
+    /// The rest is for people.
+    Comment,
+    /// Of iptables: what comes is meant the other way about.
+    #[cfg(any(feature = "iptables", not(feature = "daemon")))]
+    Not,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Whose {
+    Anybody,
+    Ipv4,
+    Ipv6,
+    Tcp,
+    Udp,
+    /// Of protocols that are not asked about.
+    Nobody,
+}
+
+/// Words that mean the same stand together.
+pub(super) type Meanings = &'static [(&'static str, Is)];
+
+/// What a word means.
+#[inline(never)]
+pub(super) fn meaning(word: &[u8], meanings: Meanings) -> Option<Is> {
+    meanings.iter().find(|(words, _)| super::matches::is(word, words)).map(|(_, is)| *is)
+}
+
 /// The words of a line. What is in quotes is one word. Copied to look ahead.
 #[derive(Clone, Copy)]
 pub(crate) struct Words<'a>(pub &'a [u8]);
@@ -15,31 +60,33 @@ pub(crate) struct Words<'a>(pub &'a [u8]);
 impl<'a> Iterator for Words<'a> {
     type Item = Word<'a>;
 
+    #[inline(never)]
     fn next(&mut self) -> Option<Word<'a>> {
         let rest = self.0.trim_ascii_start();
-        if let Some(inside) = rest.strip_prefix(b"\"") {
-            let mut escaped = false;
-            // Without its end all the rest is in the quotes.
-            let end = inside.iter().position(|b| {
-                let ends = *b == b'"' && !escaped;
-                escaped = *b == b'\\' && !escaped;
-                ends
-            });
-            let end = end.unwrap_or(inside.len());
-            let behind = inside.get(end + 1..).unwrap_or_default();
-            self.0 = behind.strip_prefix(b",").unwrap_or(behind);
-            return Some(Word { text: inside.get(..end)?, quoted: true });
+        let quoted = rest.first()? == &b'"';
+        let mut escaped = false;
+        let inside = rest.get(usize::from(quoted)..)?;
+        // Without its end all the rest is in the quotes.
+        let end = inside.iter().position(|b| {
+            let ends = if quoted { *b == b'"' && !escaped } else { b.is_ascii_whitespace() };
+            escaped = *b == b'\\' && !escaped;
+            ends
+        });
+        let (mut text, mut behind) = inside.split_at_checked(end.unwrap_or(inside.len()))?;
+        if quoted {
+            behind = behind.strip_prefix(b"\"").unwrap_or(behind);
+            behind = behind.strip_prefix(b",").unwrap_or(behind);
+        } else if let [word @ .., b',' | b';'] = text {
+            text = word;
         }
-        let end = rest.iter().position(u8::is_ascii_whitespace).unwrap_or(rest.len());
-        let (word, behind) = rest.split_at_checked(end)?;
         self.0 = behind;
-        let text = word.strip_suffix(b",").or(word.strip_suffix(b";")).unwrap_or(word);
-        (!word.is_empty()).then_some(Word { text, quoted: false })
+        Some(Word { text, quoted })
     }
 }
 
 impl<'a> Words<'a> {
     /// The next word, if it is this one of the language; then it is taken.
+    #[inline(never)]
     pub fn eat(&mut self, wanted: &str) -> bool {
         let mut ahead = *self;
         let found = ahead.next() == Some(Word { text: wanted.as_bytes(), quoted: false });
@@ -50,6 +97,7 @@ impl<'a> Words<'a> {
     }
 
     /// The text of the next word; empty at the end.
+    #[inline(never)]
     pub fn text(&mut self) -> &'a [u8] {
         self.next().map_or(&[], |w| w.text)
     }

@@ -1,15 +1,22 @@
 //! What is opened by which lease on this system: the config, less what the firewall that stands there forbids.
 
 use super::Family;
-use super::saved::{Flow, admits, nat};
+use super::saved::masquerades;
 use crate::config::{Config, INTERFACE, LANS, PORTS};
 use crate::entry::protocol;
+use crate::firewall::{Check, Question, Reader, Text};
 use crate::lease::Scope;
+use crate::observe::lines::CutLine;
+use crate::observe::text::lines;
+use core::net::IpAddr;
 use heapless::{String, Vec};
 
 /// Where DHCP servers are asked.
 const DHCP: [u16; 2] = [67, 547];
 const DNS: u16 = 53;
+
+/// The router's addresses on an interface; empty if they are not known, or more than this.
+pub type Own = Vec<IpAddr, 16>;
 
 /// The ports of the router on one LAN interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,19 +55,25 @@ impl Plan {
     }
 
     /// For this config beside the firewall that `iptables-save` showed. `nft`: nftables has rules of its own, which it
-    /// does not show: nobody knows then what they translate.
-    pub fn new(family: Family, config: &Config, saved: &[u8], nft: bool) -> Self {
-        let nat = nat(saved);
-        let dns = config.lifeline_dns && !nft && !nat.dns;
+    /// does not show: nobody knows then what they translate. `own`: the router's addresses on an interface, if known.
+    pub fn new(family: Family, config: &Config, saved: &[u8], nft: bool, own: &dyn Fn(&str) -> Own) -> Self {
+        let ipv6 = family == Family::V6;
         let lan = |name: &String<INTERFACE>| {
-            let admits = |protocol, port| admits(saved, &Flow { interface: name, protocol, port });
+            let own = own(name);
+            let mut question = Question::lifeline(config, name, &own);
+            question.flows.retain(|flow| flow.ipv6 == ipv6);
+            let mut check = Check::new(&question);
+            check.begin(if ipv6 { Text::Ip6tables } else { Text::Iptables });
+            lines(saved).for_each(|bytes| check.line(CutLine { bytes, whole: true }));
+            let found = check.findings(true);
+            let admits = |protocol, port| found.accepts(&question, protocol, port);
             let sure = |port: &&u16| config.lifeline && admits(protocol::TCP, **port);
             Lan {
                 interface: name.clone(),
                 sure: config.ports.iter().filter(sure).copied().collect(),
                 others: config.ports.iter().filter(|p| !sure(p)).copied().collect(),
                 dhcp: DHCP.get(family as usize).is_some_and(|port| admits(protocol::UDP, *port)),
-                dns: dns && admits(protocol::UDP, DNS) && admits(protocol::TCP, DNS),
+                dns: !nft && admits(protocol::UDP, DNS) && admits(protocol::TCP, DNS),
             }
         };
         Plan {
@@ -68,7 +81,7 @@ impl Plan {
             lans: config.lan.iter().filter(|name| is_plain(name)).map(lan).collect(),
             ports: config.ports.clone(),
             scope: config.open_scope,
-            routed: family == Family::V6 && config.open_scope >= Scope::Lan && !nft && !nat.source,
+            routed: family == Family::V6 && config.open_scope >= Scope::Lan && !nft && !masquerades(saved),
         }
     }
 
@@ -101,7 +114,7 @@ mod tests {
         for name in ["eth+", "-j", "a b", "\"x\"", "br-guest"] {
             let _ = config.lan.push(name.try_into().unwrap());
         }
-        let plan = Plan::new(Family::V4, &config, saved, false);
+        let plan = Plan::new(Family::V4, &config, saved, false, &|_| Own::new());
         let [lan, guest_or_not @ ..] = plan.lans.as_slice() else { panic!("{plan:?}") };
         assert!(guest_or_not.is_empty(), "the fourth is the last there is room for: {plan:?}");
         assert_eq!(
@@ -112,14 +125,17 @@ mod tests {
         assert!(plan.covers(lan, protocol::TCP, 80, false) && !plan.covers(lan, protocol::TCP, 80, true));
         assert!(!plan.covers(lan, protocol::UDP, 547, true));
         assert!(!plan.covers(lan, protocol::TCP, 8080, false));
-        assert!(!Plan::new(Family::V4, &config, saved, true).lans[0].dns, "nobody knows what nft does with DNS");
+        assert!(
+            !Plan::new(Family::V4, &config, saved, true, &|_| Own::new()).lans[0].dns,
+            "nobody knows what nft does with DNS"
+        );
     }
 
     #[test]
     fn nothing_that_is_masqueraded_goes_untracked() {
         let nat = b"*nat\n-A POSTROUTING -o wan -j MASQUERADE\nCOMMIT\n";
         let config = Config { open_scope: Scope::Lan, ..Config::default() };
-        let routed = |family, saved: &[u8], nft| Plan::new(family, &config, saved, nft).routed;
+        let routed = |family, saved: &[u8], nft| Plan::new(family, &config, saved, nft, &|_| Own::new()).routed;
         assert!(routed(Family::V6, b"", false));
         assert!(!routed(Family::V6, nat, false) && !routed(Family::V6, b"", true) && !routed(Family::V4, b"", false));
     }

@@ -328,7 +328,7 @@ mod tests {
     use std::{string::String, vec::Vec};
 
     fn loaded(config: &Config, family: Family, there: u8) -> String {
-        let plan = Plan::new(family, config, b"", false);
+        let plan = Plan::new(family, config, b"", false, &|_| Default::default());
         let mut text = String::new();
         TABLES.iter().for_each(|t| t.load(&mut |part| text.push_str(part), &plan, there));
         text

@@ -78,6 +78,14 @@ impl Scope {
             Scope::All => "all",
         }
     }
+    /// What it does not help, in words.
+    pub const fn impossible(self) -> &'static str {
+        match self {
+            Scope::Router => "new connections through the router still need room in the table",
+            Scope::Lan => "IPv4 behind NAT, and UDP, still need room in the table",
+            Scope::All => "IPv4 behind NAT still needs room in the table",
+        }
+    }
 }
 
 /// Where the rules behind leases are.
@@ -139,6 +147,27 @@ pub const LIFELINE_RENEW_AT: Millis = Millis(200_000);
 
 /// Sources and destinations capped at a time. Full: the heaviest were capped first, the report says how many were not.
 pub const SHEDS: usize = 64;
+
+impl Lease {
+    /// The cap of whoever a row of `top` is about: `10.0.0.5`, `2001:db8::/64`, `1.2.3.4:443/tcp`, `[2001:db8::1]:443/udp`.
+    pub fn of_key(key: &str) -> Option<Lease> {
+        use crate::entry::protocol::{TCP, UDP};
+        for (suffix, protocol) in [("/tcp", TCP), ("/udp", UDP)] {
+            let Some(place) = key.strip_suffix(suffix) else { continue };
+            let colon = place.bytes().rposition(|byte| byte == b':')?;
+            let (address, port) = (place.get(..colon)?, place.get(colon + 1..)?.parse::<u32>().ok()?);
+            let bare = address.strip_prefix("[").and_then(|a| a.strip_suffix("]"));
+            let address = bare.unwrap_or(address).parse::<IpAddr>().ok().filter(|a| a.is_ipv6() == bare.is_some())?;
+            return Some(Lease::Destination { address, protocol, port: port.try_into().ok()? });
+        }
+        let bare = key.strip_suffix("/64");
+        Some(Lease::Source(match bare.unwrap_or(key).parse().ok()? {
+            IpAddr::V6(a) => IpAddr::V6((u128::from(a) >> 64 << 64).into()),
+            v4 if bare.is_none() => v4,
+            _ => return None,
+        }))
+    }
+}
 
 impl fmt::Display for Lease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -10,6 +10,7 @@
 //! fake; what the kernel says has facility 0. So facility 0, a whole line (no fragment of one), and the text from its first byte on.
 
 use super::text::{decimal, decimal32};
+use crate::text::after;
 
 /// The longest record the kernel gives (`PRINTK_MESSAGE_MAX`, since 6.3; `CONSOLE_EXT_LOG_MAX` before that was 8192).
 pub const RECORD_MAX: usize = 2048;
@@ -88,17 +89,17 @@ fn line_of(text: &[u8]) -> Line {
     if let Some(n) = suppressed(text) {
         return Line::Suppressed(n);
     }
-    let (legacy, rest) = match (text.strip_prefix(b"nf_conntrack: "), text.strip_prefix(b"ip_conntrack: ")) {
+    let (legacy, rest) = match (after(text, "nf_conntrack: "), after(text, "ip_conntrack: ")) {
         // Doubled where the module's own pr_fmt came on top of the text (since 3.x).
-        (Some(rest), _) => (false, rest.strip_prefix(b"nf_conntrack: ").unwrap_or(rest)),
-        (_, Some(rest)) => (true, rest.strip_prefix(b"ip_conntrack: ").unwrap_or(rest)),
+        (Some(rest), _) => (false, after(rest, "nf_conntrack: ").unwrap_or(rest)),
+        (_, Some(rest)) => (true, after(rest, "ip_conntrack: ").unwrap_or(rest)),
         _ => return Line::Other,
     };
-    if let Some(end) = rest.strip_prefix(b"expectation table full") {
+    if let Some(end) = after(rest, "expectation table full") {
         return if is_end(end) { Line::ExpectationFull } else { Line::Other };
     }
-    let Some(rest) = rest.strip_prefix(b"table full") else { return Line::Other };
-    let (netns, rest) = match rest.strip_prefix(b" in netns ") {
+    let Some(rest) = after(rest, "table full") else { return Line::Other };
+    let (netns, rest) = match after(rest, " in netns ") {
         None => (None, rest),
         Some(rest) => {
             let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
@@ -109,7 +110,7 @@ fn line_of(text: &[u8]) -> Line {
             }
         }
     };
-    match rest.strip_prefix(b", dropping packet") {
+    match after(rest, ", dropping packet") {
         Some(end) if is_end(end) => Line::TableFull { netns, legacy },
         _ => Line::Other,
     }
@@ -117,12 +118,12 @@ fn line_of(text: &[u8]) -> Line {
 
 /// `net_ratelimit: 384 callbacks suppressed` and its older forms.
 fn suppressed(text: &[u8]) -> Option<u32> {
-    let (rest, what) = if let Some(rest) = text.strip_prefix(b"net_ratelimit: ") {
+    let (rest, what) = if let Some(rest) = after(text, "net_ratelimit: ") {
         (rest, &b" callbacks suppressed"[..])
-    } else if let Some(rest) = text.strip_prefix(b"__ratelimit: ") {
+    } else if let Some(rest) = after(text, "__ratelimit: ") {
         (rest, &b" callbacks suppressed"[..])
     } else {
-        (text.strip_prefix(b"printk: ")?, &b" messages suppressed"[..])
+        (after(text, "printk: ")?, &b" messages suppressed"[..])
     };
     let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
     let (number, rest) = rest.split_at(digits);

@@ -27,30 +27,25 @@ pub enum MemoryFault {
 impl Memory {
     /// Reads `/proc/meminfo`. Sizes past 4 TiB count as 4 TiB.
     pub fn parse(meminfo: &[u8]) -> Result<Memory, MemoryFault> {
-        let (mut total, mut available, mut free) = (None, None, None);
-        let (mut buffers, mut cached, mut shmem) = (0u32, 0u32, 0u32);
+        const NAMES: [&[u8]; 6] = [b"MemTotal:", b"MemAvailable:", b"MemFree:", b"Buffers:", b"Cached:", b"Shmem:"];
+        let mut found = [None; NAMES.len()];
         for line in lines(meminfo) {
             let mut fields = fields(line);
             let Some(name) = fields.next() else { continue };
             let Some(kib) = fields.next().and_then(decimal) else { continue };
             let kib = u32::try_from(kib).unwrap_or(u32::MAX);
-            match name {
-                b"MemTotal:" => total = Some(kib),
-                b"MemAvailable:" => available = Some(kib),
-                b"MemFree:" => free = Some(kib),
-                b"Buffers:" => buffers = kib,
-                b"Cached:" => cached = kib,
-                b"Shmem:" => shmem = kib,
-                _ => {}
+            if let Some((_, place)) = NAMES.iter().zip(&mut found).find(|(known, _)| **known == name) {
+                *place = Some(kib);
             }
         }
+        let [total, available, free, buffers, cached, shmem] = found;
         let total = Kib(total.ok_or(MemoryFault::NoTotal)?);
         if let Some(available) = available {
             return Ok(Memory { total, available: Kib(available), estimated: false });
         }
         let free = free.ok_or(MemoryFault::NoAvailable)?;
         // tmpfs (on OpenWrt all of /tmp) is in Cached and cannot be dropped.
-        let cache = buffers.saturating_add(cached.saturating_sub(shmem));
+        let cache = buffers.unwrap_or(0).saturating_add(cached.unwrap_or(0).saturating_sub(shmem.unwrap_or(0)));
         Ok(Memory { total, available: Kib(free.saturating_add(cache)), estimated: true })
     }
 }

@@ -231,7 +231,7 @@ impl Writer<'_> {
             None => self.fits = false,
         }
     }
-    fn raw(&mut self, bytes: &[u8]) {
+    pub(super) fn raw(&mut self, bytes: &[u8]) {
         self.put(self.used, bytes);
         self.used = self.used.saturating_add(bytes.len());
     }

@@ -1,11 +1,14 @@
-//! rtnetlink: the addresses of this machine.
+//! rtnetlink: the addresses of this machine, and the numbers of its interfaces.
 
-use super::netlink::{Attributes, Batch, FLAG_DUMP, FLAG_REQUEST, Head};
+use super::netlink::{Attributes, Batch, FLAG_DUMP, FLAG_REQUEST, Head, Message};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// `RTM_NEWADDR`: what a dump consists of.
 pub const NEW_ADDRESS: u16 = 20;
 const GET_ADDRESS: u16 = 22;
+const NEW_LINK: u16 = 16;
+const GET_LINK: u16 = 18;
+const IFLA_IFNAME: u16 = 3;
 /// Bytes of `struct ifaddrmsg`: family, prefix, flags, scope, index.
 const IFADDR: usize = 8;
 /// The other end of a point-to-point link; elsewhere the same as `LOCAL`, and of IPv6 the only one.
@@ -52,6 +55,22 @@ pub fn address(payload: &[u8]) -> Option<Address> {
 pub fn dump_addresses(batch: &mut Batch<'_>, sequence: u32) -> bool {
     let head = Head { kind: GET_ADDRESS, flags: FLAG_REQUEST | FLAG_DUMP, sequence, family: 0, version: 0 };
     batch.message(head, &|_| {})
+}
+
+/// Asks for the interface of that name.
+pub fn get_link(batch: &mut Batch<'_>, name: &str, sequence: u32) -> bool {
+    let head = Head { kind: GET_LINK, flags: FLAG_REQUEST, sequence, family: 0, version: 0 };
+    batch.message(head, &|w| {
+        // The rest of `struct ifinfomsg`: of a number 0 the name counts.
+        w.raw(&[0; 12]);
+        w.attribute(IFLA_IFNAME, name.as_bytes());
+    })
+}
+
+/// The number of the interface that a message is about.
+pub fn link_index(message: &Message<'_>) -> Option<u32> {
+    let index = message.payload.get(4..)?.first_chunk().filter(|_| message.kind == NEW_LINK)?;
+    Some(u32::from_ne_bytes(*index))
 }
 
 #[cfg(test)]

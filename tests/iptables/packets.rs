@@ -67,6 +67,8 @@ pub struct Counter {
 impl Counter {
     pub fn at(host: &Host, port: u16) -> Self {
         let socket = host.within(|| UdpSocket::bind((Ipv6Addr::UNSPECIFIED, port)).expect("a free port"));
+        // On a busy machine all may be there before the first is read: what is lost then is not what is tried.
+        nix::sys::socket::setsockopt(&socket, nix::sys::socket::sockopt::RcvBufForce, &(1 << 22)).expect("as root");
         let came = Arc::new(AtomicU32::new(0));
         let counted = came.clone();
         thread::spawn(move || {
@@ -94,7 +96,12 @@ impl Counter {
                 let _ = socket.send_to(b"x", to);
             }
         });
-        thread::sleep(Duration::from_millis(100));
-        self.came.load(Ordering::Relaxed) - before
+        // Until nothing more comes: on a busy machine the counting thread may be late.
+        let mut came = u32::MAX;
+        while came != self.came.load(Ordering::Relaxed) {
+            came = self.came.load(Ordering::Relaxed);
+            thread::sleep(Duration::from_millis(200));
+        }
+        came - before
     }
 }

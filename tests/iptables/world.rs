@@ -70,7 +70,7 @@ pub struct World {
     pub router: Host,
     pub wan: Host,
     pub scratch: PathBuf,
-    /// Files that the router's programs see as empty.
+    /// Files that the router's programs see as empty; after a `<`: as that one of `scratch`.
     pub hidden: Vec<&'static str>,
 }
 
@@ -200,9 +200,10 @@ pub fn inside(words: &[String]) -> Outcome<()> {
     }
     put(&format!("{scratch}/run"), "/run", MsFlags::MS_BIND)?;
     for file in hidden.split(':').filter(|f| !f.is_empty()) {
-        match file.strip_prefix("programs ") {
-            Some(beginning) => hide_programs(scratch, beginning)?,
-            None => put("/dev/null", file, MsFlags::MS_BIND)?,
+        match (file.strip_prefix("programs "), file.split_once('<')) {
+            (Some(beginning), _) => hide_programs(scratch, beginning)?,
+            (_, Some((file, by))) => put(&format!("{scratch}/{by}"), file, MsFlags::MS_BIND)?,
+            _ => put("/dev/null", file, MsFlags::MS_BIND)?,
         }
     }
     let script = Path::new(scratch).join("firewall");

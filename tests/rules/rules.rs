@@ -56,6 +56,8 @@ fn main() {
         for translation in [false, true] {
             // Each ruleset can be made again by its seed alone.
             let mut sum = Sum::default();
+            // Rules of another program would go on.
+            Language::ALL.into_iter().for_each(|l| world.clear(l).expect("no rules"));
             for round in 0..rounds {
                 let seed = u64::from(seed + round);
                 if let Err(why) = try_one(&mut world, language, translation, seed, verbose, &mut sum) {

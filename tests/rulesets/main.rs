@@ -34,9 +34,9 @@ fn examine(question: &Question<'_>, texts: &[(Text, &str)]) -> (Findings, String
     let mut check = Check::new(question);
     feed(texts, &mut check);
     let findings = check.findings(true);
-    let mut quote = Quote::new(findings.place());
+    let mut quote = Quote::new(findings.place);
     feed(texts, &mut quote);
-    (findings, quote.line.to_string())
+    (findings, Quote::line(&quote).to_string())
 }
 
 /// What can get in: `22 80 443 tcp53 udp53 dhcp`, and the rule that keeps the first of the others out.

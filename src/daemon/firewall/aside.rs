@@ -4,14 +4,13 @@
 
 use super::Health;
 use super::guardian::{ASK, CLOSE, is_aside, lock, put_back};
-use super::program::{PATIENCE_MS, find, is_readable, start, wait};
-use crate::daemon::root::{FIREWALL_SCRIPT, OWN_PROGRAM, Root};
+use super::program::{PATIENCE_MS, ended, find, is_readable, start, wait};
+use crate::daemon::root::{FIREWALL_SCRIPT, OWN_PROGRAM, Root, terminated};
 use ctwarden::config::Config;
 use ctwarden::lease::Lease;
 use ctwarden::units::Millis;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{AccessFlags, Pid, access, pipe2, read, write};
 use std::os::fd::OwnedFd;
 
@@ -52,7 +51,7 @@ impl Guardian {
     }
 
     fn is_alive(&self) -> bool {
-        matches!(waitpid(self.pid, Some(WaitPidFlag::WNOHANG)), Ok(WaitStatus::StillAlive))
+        ended(self.pid) == Ok(None)
     }
 }
 
@@ -73,7 +72,7 @@ impl Aside {
 
     pub fn usable(&mut self, root: &Root) -> bool {
         if self.script {
-            root.is_real() && access(root.path(&[FIREWALL_SCRIPT]).as_str(), AccessFlags::X_OK).is_ok()
+            root.is_real() && access(&terminated(&root.path(&[FIREWALL_SCRIPT])), AccessFlags::X_OK).is_ok()
         } else {
             [c"iptables-save", c"iptables-restore"].iter().all(|name| find(root, name).is_some())
         }

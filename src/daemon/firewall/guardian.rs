@@ -10,7 +10,8 @@
 //! folder, and `ctwarden guardian restore`, which the init script calls, puts it back.
 
 use super::program::{Text, find, output, pause, read_all, run};
-use crate::daemon::root::{FIREWALL_SCRIPT, Root, STATE_DIR, SystemPath};
+use crate::daemon::clock::Moment;
+use crate::daemon::root::{FIREWALL_SCRIPT, Root, STATE_DIR, SystemPath, terminated};
 use crate::daemon::signals::Signals;
 use crate::daemon::statefile::make_folders;
 use crate::stdio;
@@ -23,7 +24,6 @@ use nix::unistd::{AccessFlags, access, read, setsid, unlink, write};
 use std::ffi::CStr;
 use std::fmt::Write as _;
 use std::os::fd::OwnedFd;
-use std::time::{Duration, Instant};
 
 /// Asks how many seconds are left. What is less is an order.
 pub const ASK: u8 = 255;
@@ -67,7 +67,7 @@ fn place(root: &Root, file: &str) -> SystemPath {
 }
 
 fn is_there(root: &Root, file: &str) -> bool {
-    access(place(root, file).as_str(), AccessFlags::F_OK).is_ok()
+    access(&terminated(&place(root, file)), AccessFlags::F_OK).is_ok()
 }
 
 /// One guardian at a time. EBUSY: another one lives, and closes what it has opened.
@@ -125,17 +125,17 @@ fn begin(root: &Root, what: &[u8]) -> Result<(Flock<OwnedFd>, Signals), Errno> {
 
 /// Until the time is over, whoever still lives. The first order stands in the pipe already.
 fn wait(signals: &Signals) {
-    let mut deadline = Instant::now() + Duration::from_secs(1);
+    let mut deadline = Moment::now().after_us(1_000_000);
     let mut listening = true;
     while !signals.stop() {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
+        let left_us = deadline.us_ahead();
+        if left_us == 0 {
             return;
         }
         let mut fds =
             [PollFd::new(signals.poll_fd(), PollFlags::POLLIN), PollFd::new(stdio::input(), PollFlags::POLLIN)];
         // One more: poll counts whole milliseconds.
-        let ms = left.as_secs() as u32 * 1000 + left.subsec_millis();
+        let ms = (left_us / 1000) as u32;
         let patience = PollTimeout::try_from(ms as i32 + 1).unwrap_or(PollTimeout::ZERO);
         let _ = poll(fds.get_mut(..1 + usize::from(listening)).unwrap_or_default(), patience);
         let [_, orders] = fds;
@@ -150,7 +150,7 @@ fn wait(signals: &Signals) {
             (Ok(1), [ASK]) => {
                 let _ = write(stdio::out(), &[((ms + 500) / 1000) as u8]);
             }
-            (Ok(1), [seconds]) => deadline = Instant::now() + Duration::from_secs(seconds.into()),
+            (Ok(1), [seconds]) => deadline = Moment::now().after_us(u64::from(seconds) * 1_000_000),
             // The daemon is gone. Its time is kept.
             _ => listening = false,
         }
@@ -231,7 +231,7 @@ impl Filter {
 
 fn create(root: &Root, file: &str) -> Result<OwnedFd, Errno> {
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_CLOEXEC;
-    open(place(root, file).as_str(), flags, Mode::from_bits_truncate(0o600))
+    open(&terminated(&place(root, file)), flags, Mode::from_bits_truncate(0o600))
 }
 
 fn keep(root: &Root, file: &str, text: &[u8]) -> Result<(), Errno> {
@@ -239,9 +239,9 @@ fn keep(root: &Root, file: &str, text: &[u8]) -> Result<(), Errno> {
 }
 
 fn open_kept(root: &Root, file: &str) -> Result<OwnedFd, Errno> {
-    open(place(root, file).as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())
+    open(&terminated(&place(root, file)), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())
 }
 
 fn forget(root: &Root, file: &str) -> Result<(), Errno> {
-    unlink(place(root, file).as_str())
+    unlink(&terminated(&place(root, file)))
 }

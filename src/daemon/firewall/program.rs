@@ -2,22 +2,24 @@
 //! posix_spawn, which wants the C library's heap: 12 KB on MIPS.
 #![allow(unsafe_code)]
 
-use crate::daemon::root::{NOWHERE, PROGRAM_FOLDERS, Root, SystemPath};
+use crate::daemon::root::{NOWHERE, PROGRAM_FOLDERS, Root, SystemPath, terminated};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{
-    AccessFlags, ForkResult, Pid, access, dup2_stderr, dup2_stdin, dup2_stdout, execve, fork, pipe2, read, write,
-};
-use std::ffi::{CStr, CString};
+use nix::unistd::{AccessFlags, Pid, access, dup2_stderr, dup2_stdin, dup2_stdout, pipe2, read, write};
+use std::ffi::{CStr, c_long};
 use std::fmt;
 use std::os::fd::{AsFd, OwnedFd};
+use std::ptr::null;
 
 /// Longer than iptables waits for its lock, and than an init script takes; who takes longer is ended.
 pub const PATIENCE_MS: u16 = 20_000;
 const STEP_MS: u16 = 2;
+/// Words of a command.
+const WORDS_MOST: usize = 15;
+const NONE: c_long = 0;
 /// What is more of a program's output is left out.
 const OUTPUT_MOST: usize = 1 << 20;
 
@@ -25,7 +27,7 @@ const OUTPUT_MOST: usize = 1 << 20;
 pub fn find(root: &Root, name: &CStr) -> Option<SystemPath> {
     let name = name.to_str().ok()?;
     let paths = PROGRAM_FOLDERS.iter().map(|folder| root.path(&[folder, name]));
-    paths.filter(|_| root.is_real()).find(|path| access(path.as_str(), AccessFlags::X_OK).is_ok())
+    paths.filter(|_| root.is_real()).find(|path| access(&terminated(path), AccessFlags::X_OK).is_ok())
 }
 
 /// Waits, without a program or a timer of its own.
@@ -49,36 +51,53 @@ pub fn start(
 ) -> Result<Pid, Errno> {
     let nowhere = root.open(NOWHERE, OFlag::O_RDWR)?;
     let [input, output] = ends.map(|end| end.unwrap_or(&nowhere));
+    let path = terminated(path);
+    let mut arguments = [null(); WORDS_MOST + 1];
+    arguments
+        .get_mut(..words.len())
+        .ok_or(Errno::E2BIG)?
+        .iter_mut()
+        .zip(words)
+        .for_each(|(to, word)| *to = word.as_ptr());
     // Init scripts call programs by their names.
-    let environment = [c"PATH=/usr/sbin:/usr/bin:/sbin:/bin"];
-    // SAFETY: there is one thread.
-    match unsafe { fork() }? {
-        ForkResult::Parent { child } => Ok(child),
-        ForkResult::Child => {
-            let placed =
-                dup2_stdin(input).and(dup2_stdout(output)).and(if loud { Ok(()) } else { dup2_stderr(&nowhere) });
-            // What the heap gives here the parent keeps.
-            if let (Ok(()), Ok(path)) = (placed, CString::new(path.as_str())) {
-                let _ = execve(&path, words, &environment);
-            }
-            // SAFETY: nothing of the parent's is to be ended, only the child.
-            unsafe { nix::libc::_exit(127) }
-        }
+    let environment = [c"PATH=/usr/sbin:/usr/bin:/sbin:/bin".as_ptr(), null()];
+    // SAFETY: as fork(2), whose C function takes and gives back locks that nobody else is there for (1.6 KB on MIPS).
+    let pid =
+        Errno::result(unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD as c_long, NONE, NONE, NONE, NONE) })?;
+    if pid > 0 {
+        return Ok(Pid::from_raw(pid as i32));
     }
+    let placed = dup2_stdin(input).and(dup2_stdout(output)).and(if loud { Ok(()) } else { dup2_stderr(&nowhere) });
+    // SAFETY: texts and lists of them that end with a zero. This is the child, of which nothing is to be undone.
+    unsafe {
+        if placed.is_ok() {
+            libc::execve(path.c().as_ptr(), arguments.as_ptr(), environment.as_ptr());
+        }
+        libc::_exit(127)
+    }
+}
+
+/// How it ended: with status 0 or not; `None`: it has not.
+pub fn ended(pid: Pid) -> Result<Option<bool>, Errno> {
+    let mut status = 0;
+    // SAFETY: `status` is there to be written to. nix's way, which knows all there is to know of an end, is 0.5 KB on MIPS.
+    let ended = Errno::result(unsafe { libc::waitpid(pid.as_raw(), &raw mut status, libc::WNOHANG) })?;
+    Ok((ended != 0).then_some(status == 0))
 }
 
 /// Waits for its end. ECANCELED: its status was not 0.
 pub fn wait(pid: Pid) -> Result<(), Errno> {
     for _ in 0..PATIENCE_MS / STEP_MS {
-        match waitpid(pid, Some(WaitPidFlag::WNOHANG)) {
-            Ok(WaitStatus::Exited(_, 0)) => return Ok(()),
-            Ok(WaitStatus::StillAlive) | Err(Errno::EINTR) => pause(STEP_MS),
-            Ok(_) => return Err(Errno::ECANCELED),
+        match ended(pid) {
+            Ok(Some(well)) => return if well { Ok(()) } else { Err(Errno::ECANCELED) },
+            Ok(None) | Err(Errno::EINTR) => pause(STEP_MS),
             Err(e) => return Err(e),
         }
     }
     let _ = kill(pid, Signal::SIGKILL);
-    let _ = waitpid(pid, None);
+    while ended(pid) == Ok(None) {
+        pause(STEP_MS);
+    }
     Err(Errno::ETIMEDOUT)
 }
 

@@ -3,24 +3,45 @@
 use super::socket::Socket;
 use ctwarden::observe::own::Own;
 use ctwarden::wire::netlink::{Batch, FLAG_DUMP_INTERRUPTED, Messages, TYPE_DONE};
-use ctwarden::wire::route::{NEW_ADDRESS, address, dump_addresses};
+use ctwarden::wire::route::{NEW_ADDRESS, address, dump_addresses, get_link, link_index};
+use heapless::Vec;
 use nix::errno::Errno;
-use nix::net::if_::if_nametoindex;
+use std::net::IpAddr;
 
 /// The kernel fills datagrams of a dump up to what is offered, 8 KiB at least on kernels before 4.9.
 const DATAGRAM: usize = 8192;
 /// Somebody changed an address while they were read.
 const ATTEMPTS: u8 = 3;
 
-/// The index of an interface; `None`: there is none of that name.
+/// The index of an interface; `None`: there is none of that name. (The C library's way is 2 KB on MIPS.)
 pub fn index_of(name: &str) -> Option<u32> {
-    if_nametoindex(name).ok()
+    let socket = Socket::open_route().ok()?;
+    let mut room = [0; DATAGRAM];
+    let mut batch = Batch::new(&mut room);
+    get_link(&mut batch, name, 1);
+    socket.send(&batch).ok()?;
+    let n = socket.receive(&mut room).ok()?;
+    link_index(&Messages::new(room.get(..n)?).next()?.ok()?)
 }
 
 /// The name of an interface, if it is one of these.
 #[allow(dead_code)]
 pub fn name_of<'a>(index: u32, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     names.into_iter().find(|name| index_of(name) == Some(index))
+}
+
+/// Addresses of one interface that are told apart.
+pub const MOST: usize = 16;
+
+/// The router's addresses on an interface. Empty: they are not known, or more than that, and any address may be one.
+pub fn on(name: &str) -> Vec<IpAddr, MOST> {
+    let own = own();
+    let mut addresses = Vec::new();
+    let interface = index_of(name).unwrap_or(0);
+    if !own.is_complete() || !own.on(interface).all(|a| addresses.push(a).is_ok()) {
+        addresses.clear();
+    }
+    addresses
 }
 
 /// The router's own addresses, as they are now. What cannot be read is [`Own::UNKNOWN`].

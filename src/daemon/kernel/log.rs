@@ -1,12 +1,12 @@
 //! `/dev/kmsg`, from the end on. Never `/proc/kmsg`: reading that one takes the lines away from logd.
 
-use super::super::root::{KMSG, NETNS, PIECE, Root};
+use super::super::root::{KMSG, NETNS, PIECE, Root, link};
 use ctwarden::event::Event;
 use ctwarden::observe::kmsg::Record;
 use ctwarden::observe::lines::LineSplitter;
 use ctwarden::observe::logwindow::{LogCounts, LogWindow};
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, readlink};
+use nix::fcntl::OFlag;
 use nix::unistd::read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -25,8 +25,8 @@ pub struct Log {
 
 /// The inode of our own network namespace, of `net:[4026531840]`; none under a fake root.
 fn own_namespace(root: &Root) -> Option<u32> {
-    let link = readlink(root.path(NETNS).as_str()).ok()?;
-    let digits = link.as_encoded_bytes().strip_prefix(b"net:[")?.strip_suffix(b"]")?;
+    let mut room = [0; 32];
+    let digits = link(&root.path(NETNS), &mut room)?.strip_prefix(b"net:[")?.strip_suffix(b"]")?;
     ctwarden::observe::counters::number(digits).ok()
 }
 

@@ -6,7 +6,8 @@
 
 mod seen;
 
-use super::netlink::{Batch, FLAG_CREATE, FLAG_DUMP, FLAG_REQUEST, HEADER, Head, NFGEN, Writer, align};
+use super::netlink::{Batch, FLAG_CREATE, FLAG_DUMP, FLAG_REQUEST, HEADER, Head, NFGEN, align};
+use crate::entry::mask;
 use crate::lease::Lease;
 use crate::units::Millis;
 use core::net::IpAddr;
@@ -130,49 +131,67 @@ impl Set {
             Set::Count6 => "ctwarden_count6",
         }
     }
+    /// From its name.
+    pub fn by_name(name: &str) -> Option<Set> {
+        Set::ALL.into_iter().find(|set| set.name() == name)
+    }
     /// Its bit.
     pub const fn bit(self) -> Sets {
         1 << self as u8
     }
-    /// The first set that an element of this lease is in.
-    pub fn of(lease: &Lease) -> Option<Set> {
-        Set::ALL.into_iter().find(|set| set.key(lease).is_some())
-    }
-
-    /// The key of a lease's element in this set; `None`: it has none here.
-    pub fn key(self, lease: &Lease) -> Option<Key> {
-        let mut key = Key::new();
-        let port = |protocol: u8, port: u16| {
-            let [high, low] = port.to_be_bytes();
-            [protocol, 0, 0, 0, high, low, 0, 0]
-        };
-        // What does not fit would be no key; all of it does.
-        let mut add = |part: &[u8]| key.extend_from_slice(part).is_ok();
-        match (self, *lease) {
-            (Set::Shed4 | Set::Count4, Lease::Source(IpAddr::V4(a))) => add(&a.octets()),
-            (Set::Shed6 | Set::Count6, Lease::Source(IpAddr::V6(a))) => add(&(a.to_bits() >> 64 << 64).to_be_bytes()),
-            (Set::To4, Lease::Destination { address: IpAddr::V4(a), protocol, port: p }) => {
-                add(&a.octets()) && add(&port(protocol, p))
-            }
-            (Set::To6, Lease::Destination { address: IpAddr::V6(a), protocol, port: p }) => {
-                add(&a.octets()) && add(&port(protocol, p))
-            }
-            (Set::Router, Lease::Router { interface, protocol, port: p }) => {
-                add(&interface.to_ne_bytes()) && add(&port(protocol, p))
-            }
-            (Set::Lan, Lease::Lan { interface }) => add(&interface.to_ne_bytes()),
-            (Set::Routed, Lease::Lan { .. }) | (Set::All, Lease::All { ipv6: true }) => add(&[0x86, 0xdd]),
-            (Set::All, Lease::All { ipv6: false }) => add(&[0x08, 0x00]),
-            _ => false,
-        }
-        .then_some(key)
-    }
 }
+
+/// The sets in which a lease has an element, and its key, which is the same in all but [`Set::Routed`].
+pub fn element(lease: &Lease) -> (Sets, Key) {
+    let mut key = Key::new();
+    // What did not fit would be no key; all of it does.
+    let mut add = |part: &[u8]| {
+        let _ = key.extend_from_slice(part);
+    };
+    let mut address = |address: IpAddr, v4: Sets, v6: Sets| match address {
+        IpAddr::V4(a) => {
+            add(&a.octets());
+            v4
+        }
+        IpAddr::V6(a) => {
+            add(&a.octets());
+            v6
+        }
+    };
+    let (sets, flow) = match *lease {
+        Lease::Source(source) => {
+            let source = mask(source, if source.is_ipv4() { 32 } else { 64 });
+            let v4 = Set::Shed4.bit() | Set::Count4.bit();
+            (address(source, v4, Set::Shed6.bit() | Set::Count6.bit()), None)
+        }
+        Lease::Destination { address: a, protocol, port } => {
+            (address(a, Set::To4.bit(), Set::To6.bit()), Some((protocol, port)))
+        }
+        Lease::Router { interface, protocol, port } => {
+            add(&interface.to_ne_bytes());
+            (Set::Router.bit(), Some((protocol, port)))
+        }
+        Lease::Lan { interface } => {
+            add(&interface.to_ne_bytes());
+            (Set::Lan.bit() | Set::Routed.bit(), None)
+        }
+        Lease::All { ipv6 } => {
+            add(if ipv6 { &ETHERTYPE_IPV6 } else { &ETHERTYPE_IPV4 });
+            (Set::All.bit(), None)
+        }
+    };
+    if let Some((protocol, port)) = flow {
+        let [high, low] = port.to_be_bytes();
+        add(&[protocol, 0, 0, 0, high, low, 0, 0]);
+    }
+    (sets, key)
+}
+
+const ETHERTYPE_IPV4: [u8; 2] = [0x08, 0x00];
+const ETHERTYPE_IPV6: [u8; 2] = [0x86, 0xdd];
 
 /// A key: an IPv6 address, a protocol and a port at most.
 pub type Key = Vec<u8, 24>;
-/// Elements that go in one message at most.
-pub const KEYS_MOST: usize = 16;
 /// Longest name of a foreign table with which we have to do.
 pub const NAME_MOST: usize = 31;
 
@@ -203,46 +222,45 @@ pub fn end(batch: &mut Batch<'_>) -> bool {
     batch.bracket(BATCH_END, SUBSYSTEM)
 }
 
-fn elements(batch: &mut Batch<'_>, kind: u16, table: Table<'_>, set: Set, keys: &[Key], term: Option<Millis>) -> bool {
+fn one(batch: &mut Batch<'_>, kind: u16, table: Table<'_>, set: Set, key: &[u8], term: Option<Millis>) -> bool {
     let flags = if kind == message::NEW_ELEMENT { FLAG_CREATE } else { 0 };
+    let key = if set == Set::Routed { &ETHERTYPE_IPV6 } else { key };
     batch.message(head(kind, flags, table.family), &|w| {
         w.attribute(nfta::LIST_TABLE, table.name.as_bytes());
         w.attribute(nfta::LIST_SET, set.name().as_bytes());
         w.nested(nfta::LIST_ELEMENTS, &|w| {
-            for key in keys {
-                w.nested(nfta::LIST_ITEM, &|w: &mut Writer<'_>| {
-                    w.nested(nfta::ELEMENT_KEY, &|w| w.attribute(nfta::DATA_VALUE, key));
-                    if let Some(term) = term {
-                        w.be64(nfta::ELEMENT_TIMEOUT, term.0);
-                    }
-                });
-            }
+            w.nested(nfta::LIST_ITEM, &|w| {
+                w.nested(nfta::ELEMENT_KEY, &|w| w.attribute(nfta::DATA_VALUE, key));
+                if let Some(term) = term {
+                    w.be64(nfta::ELEMENT_TIMEOUT, term.0);
+                }
+            });
         });
     })
 }
 
-/// Gives elements (at most [`KEYS_MOST`]) this term from now on, whether they are there or not; `None`: takes them out.
-/// `false`: there is not room for it, nothing was added.
+/// Gives an element this term from now on, whether it is there or not; `None`: takes it out. `false`: there is not room for
+/// it, nothing was added.
 ///
 /// An element that is there keeps its old timeout on kernels before 6.12, so it is taken out and put in again. Taking out
-/// one that is not there fails the whole transaction: so each is put in first, which does nothing to one that is there.
-/// The packet path sees the outcome of the transaction only.
-pub fn lease(batch: &mut Batch<'_>, table: Table<'_>, set: Set, keys: &[Key], term: Option<Millis>) -> bool {
-    const MESSAGE: usize = HEADER + NFGEN + 4 + align(NAME_MOST) + 4 + align("ctwarden_router".len()) + 4;
-    const ELEMENT: usize = 8 + 4 + 24 + 12;
-    if batch.room() < 3 * (MESSAGE + keys.len() * ELEMENT) + END {
+/// one that is not there fails the whole transaction: so it is put in first, which does nothing to one that is there. The
+/// packet path sees the outcome of the transaction only.
+pub fn lease(batch: &mut Batch<'_>, table: Table<'_>, set: Set, key: &[u8], term: Option<Millis>) -> bool {
+    const MESSAGE: usize =
+        HEADER + NFGEN + 4 + align(NAME_MOST) + 4 + align("ctwarden_router".len()) + 4 + 12 + 24 + 12;
+    if batch.room() < 3 * MESSAGE + END {
         return false;
     }
     // Never one without a timeout, not even for the length of a transaction.
     let first = term.unwrap_or(Millis(1000));
-    elements(batch, message::NEW_ELEMENT, table, set, keys, Some(first))
-        && elements(batch, message::DELETE_ELEMENT, table, set, keys, None)
-        && (term.is_none() || elements(batch, message::NEW_ELEMENT, table, set, keys, term))
+    one(batch, message::NEW_ELEMENT, table, set, key, Some(first))
+        && one(batch, message::DELETE_ELEMENT, table, set, key, None)
+        && (term.is_none() || one(batch, message::NEW_ELEMENT, table, set, key, term))
 }
 
 /// Asks for one element.
-pub fn get_element(batch: &mut Batch<'_>, table: Table<'_>, set: Set, key: &Key) -> bool {
-    elements(batch, message::GET_ELEMENT, table, set, core::slice::from_ref(key), None)
+pub fn get_element(batch: &mut Batch<'_>, table: Table<'_>, set: Set, key: &[u8]) -> bool {
+    one(batch, message::GET_ELEMENT, table, set, key, None)
 }
 
 /// Asks for the number that each transaction counts up.

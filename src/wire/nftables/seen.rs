@@ -128,7 +128,7 @@ impl<'a> SetSeen<'a> {
         let name = text(attribute(payload, nfta::SET_NAME)?)?;
         Some(Self {
             table: table_of(payload, nfta::SET_TABLE)?,
-            set: Set::ALL.into_iter().find(|set| set.name() == name)?,
+            set: Set::by_name(name)?,
             handle: attribute(payload, nfta::SET_HANDLE).and_then(number).unwrap_or(0),
         })
     }

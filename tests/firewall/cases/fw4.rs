@@ -73,5 +73,15 @@ pub fn case(base: Base, world: &mut World, checks: &mut Checks<'_>) -> Outcome<(
     checks.equal("grant", subject.ask(&format!("grant 30 {leases}")), "ok".into());
     checks.equal("remove", subject.ask("remove"), "ok".into());
     unchanged(checks, "takes out elements only", world, &loaded)?;
+
+    // fw4 came after us, or the owner will have it so: a table of our own beside it.
+    let mut own = Subject::start(world, "nft", CONFIG)?;
+    checks.equal("a table of our own", own.ask("install"), "ok".into());
+    checks.equal("grant", own.ask(&format!("grant 30 {leases}")), "ok".into());
+    reload_fw4(world, true)?;
+    checks.equal("a reload", own.ask("recheck"), "Mended".into());
+    checks.equal("keeps leases", left(&mut own), true);
+    checks.equal("remove", own.ask("remove"), "ok".into());
+    unchanged(checks, "leaves fw4 as it is", world, &loaded)?;
     Ok(())
 }

@@ -1,5 +1,8 @@
 //! Our table and our rules in other people's chains come and go and leave everything else as it was.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
 use super::Base;
 use crate::Outcome;
 use crate::checks::Checks;
@@ -108,6 +111,10 @@ fn strangers(base: Base, world: &World, checks: &mut Checks<'_>, subject: &mut S
     checks.equal("nft is nothing where iptables has the firewall", subject.ask("probe") != "nft", true);
     world.shell("nft flush ruleset")?;
     checks.equal("but where nobody has", subject.ask("probe"), "nft".into());
+    world.shell("nft flush ruleset; iptables-legacy -A FORWARD -s 10.9.9.9 -j DROP")?;
+    checks.equal("nor iptables-legacy", subject.ask("probe") != "nft", true);
+    base.reload(world)?;
+    checks.equal("unless nftables has one too", subject.ask("probe"), "nft".into());
 
     // A table that its program holds for itself.
     base.reload(world)?;
@@ -124,7 +131,7 @@ fn strangers(base: Base, world: &World, checks: &mut Checks<'_>, subject: &mut S
 }
 
 /// `ct count`, where the owner asks for it.
-fn counting(base: Base, world: &World, checks: &mut Checks<'_>) -> Outcome<()> {
+fn counting(base: Base, world: &mut World, checks: &mut Checks<'_>) -> Outcome<()> {
     let mut subject = base.begin(world, checks, COUNTING)?;
     let before = list(world)?;
     checks.equal("rules that count", before.matches("ct count over 64").count(), 2);
@@ -138,5 +145,33 @@ fn counting(base: Base, world: &World, checks: &mut Checks<'_>) -> Outcome<()> {
     let mut plain = Subject::start(world, "nft", CONFIG)?;
     checks.equal("install", plain.ask("install"), "ok".into());
     checks.check("no counting unasked", !list(world)?.contains("ct count"), || list(world).unwrap_or_default());
-    Ok(())
+    checks.equal("remove", plain.ask("remove"), "ok".into());
+
+    // A kernel without connlimit: nft says no to the whole of it.
+    let said = |e: std::io::Error| e.to_string();
+    let (wrapper, real) = (world.scratch.join("nft"), world.scratch.join("nft.real"));
+    fs::copy("/usr/sbin/nft", &real).map_err(said)?;
+    let script = format!(
+        "#!/bin/sh\nrules=$(cat)\ncase $rules in *'ct count'*) exit 1;; esac\necho \"$rules\" | {} \"$@\"\n",
+        real.display()
+    );
+    fs::write(&wrapper, script).map_err(said)?;
+    fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).map_err(said)?;
+    world.hidden = vec!["/usr/sbin/nft<nft"];
+    let mut subject = Subject::start(world, "nft", COUNTING)?;
+    world.hidden.clear();
+    checks.equal("install where it cannot count", subject.ask("install"), "ok".into());
+    checks.check("all but the counting", !list(world)?.contains("ct count") && heads(world)? == 16, || {
+        list(world).unwrap_or_default()
+    });
+    checks.equal("nothing has changed", subject.ask("recheck"), "Sound".into());
+    checks.equal("remove", subject.ask("remove"), "ok".into());
+
+    let before = list(world)?;
+    world.hidden = vec!["/usr/sbin/nft"];
+    let mut subject = Subject::start(world, "nft", CONFIG)?;
+    world.hidden.clear();
+    checks.equal("without an nft it is not found", subject.ask("probe") != "nft", true);
+    checks.equal("nor installed", subject.ask("install"), "ENOENT".into());
+    unchanged(checks, "nothing was changed", world, &before)
 }

@@ -4,9 +4,10 @@ use super::Base;
 use crate::Outcome;
 use crate::checks::Checks;
 use crate::packets::{Counter, connect, echoes, serve};
-use crate::world::World;
+use crate::world::{Subject, World};
 
 const CONFIG: &str = "config ctwarden 'main'\n";
+const COUNTING: &str = "config ctwarden 'main'\n option shed_count '8'\n";
 
 pub fn case(base: Base, world: &mut World, checks: &mut Checks<'_>) -> Outcome<()> {
     let mut subject = base.begin(world, checks, CONFIG)?;
@@ -42,6 +43,21 @@ pub fn case(base: Base, world: &mut World, checks: &mut Checks<'_>) -> Outcome<(
         between("its other ports have no part in it", checks, other.of(&world.lan, hog, to, 400, false), 400, 400);
         checks.equal("revoked", subject.ask(&format!("revoke {lease}")), "ok".into());
         checks.equal("nothing is left", subject.ask(&format!("left {lease}")), "-1".into());
+    }
+    if base == Base::Nft {
+        drop(subject);
+        let mut subject = Subject::start(world, "nft", COUNTING)?;
+        checks.equal("install, counting", subject.ask("install"), "ok".into());
+        // Ports come again: a flow of before is no new one.
+        world.shell("conntrack -F 2>/dev/null")?;
+        for (hog, to, lease) in
+            [("10.77.0.2", "192.0.2.2", "source 10.77.0.2"), ("fd77:1::2", "fd77:2::2", "source fd77:1::")]
+        {
+            checks.equal(lease, subject.ask(&format!("grant 30 {lease}")), "ok".into());
+            between("so many connections and no more", checks, counter.of(&world.lan, hog, to, 36, false), 8, 8);
+            checks.equal("revoked", subject.ask(&format!("revoke {lease}")), "ok".into());
+            between("all come", checks, counter.of(&world.lan, hog, to, 36, false), 36, 36);
+        }
     }
     Ok(())
 }

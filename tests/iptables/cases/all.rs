@@ -37,8 +37,11 @@ pub fn case(world: &mut World, checks: &mut Checks<'_>) -> Outcome<()> {
     checks.equal("revoked", subject.ask("revoke all 4,all 6,router wan0 6 22,lan br-lan"), "ok".into());
     checks.equal("closed", open(world), [false; 4]);
     checks.check("port 22 too", !ROUTERS.iter().any(|r| reaches(&world.wan, r, 22)), || "open".into());
-    checks.equal("all or none", subject.ask("grant 30 all 4,router br-lan 6 9999"), "EOPNOTSUPP".into());
-    checks.equal("so none", open(world), [false; 4]);
+    checks.equal("a port that no rule is for", subject.ask("grant 30 router br-lan 6 9999"), "EOPNOTSUPP".into());
+    checks.equal("is left out", subject.ask("grant 30 all 4,router br-lan 6 9999"), "ok".into());
+    checks.equal("the rest is open", open(world), [true, true, false, false]);
+    checks.equal("and closed again", subject.ask("revoke all 4"), "ok".into());
+    checks.equal("all of it", open(world), [false; 4]);
 
     // A reload in the middle, and the end of everybody who knows of it.
     subject.ask("grant 30 all 4,all 6");

@@ -1,6 +1,6 @@
 //! The lists in /proc/net/xt_recent: written, read back, and seen to be gone.
 
-use crate::daemon::root::{PIECE, RECENT, Root};
+use crate::daemon::root::{PIECE, RECENT, Root, terminated};
 use ctwarden::iptables::Family;
 use ctwarden::iptables::recent::{last_seen, order};
 use ctwarden::iptables::rules::{HEADS, Head};
@@ -23,7 +23,7 @@ fn path(root: &Root, (parts, family): Name<'_>) -> crate::daemon::root::SystemPa
 
 /// Whether some rule names it.
 pub fn is_there(root: &Root, name: Name<'_>) -> bool {
-    access(path(root, name).as_str(), AccessFlags::F_OK).is_ok()
+    access(&terminated(&path(root, name)), AccessFlags::F_OK).is_ok()
 }
 
 /// The heads of a family that are in the foreign chains now: one system call each.
@@ -32,7 +32,7 @@ pub fn heads(root: &Root, family: Family) -> u8 {
 }
 
 fn open_list(root: &Root, name: Name<'_>, flags: OFlag) -> Result<OwnedFd, Errno> {
-    open(path(root, name).as_str(), flags | OFlag::O_CLOEXEC, Mode::empty())
+    open(&terminated(&path(root, name)), flags | OFlag::O_CLOEXEC, Mode::empty())
 }
 
 /// Puts an address into a list with a stamp of now, or takes it out.

@@ -17,8 +17,9 @@ mod lists;
 
 use super::Health;
 use super::program::{Text, find, output, pause, run};
+use crate::daemon::kernel::addresses::{self, index_of};
 use crate::daemon::kernel::tables::nft_tables;
-use crate::daemon::root::{RECENT, Root};
+use crate::daemon::root::{RECENT, Root, terminated};
 use ctwarden::config::{Config, LANS};
 use ctwarden::entry::protocol::TCP;
 use ctwarden::iptables::Family;
@@ -28,7 +29,6 @@ use ctwarden::iptables::rules::{HEADS, Out, TABLES, Table};
 use ctwarden::lease::{Lease, Scope, TERM};
 use ctwarden::units::Millis;
 use nix::errno::Errno;
-use nix::net::if_::if_nametoindex;
 use nix::unistd::{AccessFlags, access};
 use std::ffi::CStr;
 use std::fmt::Write as _;
@@ -99,7 +99,7 @@ impl Iptables {
         // Reading a rule loads the module; nothing is changed.
         let probe = "*filter\n:ctwarden -\n-A ctwarden -m recent --rcheck --name ctwarden\nCOMMIT\n";
         restore(root, Family::V4, c"--test", &|out| out(probe)).is_ok()
-            && access(root.path(&[RECENT]).as_str(), AccessFlags::F_OK).is_ok()
+            && access(&terminated(&root.path(&[RECENT])), AccessFlags::F_OK).is_ok()
     }
 
     pub fn install(&mut self, root: &Root, config: &Config) -> Result<(), Errno> {
@@ -216,7 +216,7 @@ impl Iptables {
     /// The kernel's numbers of the LAN interfaces, in the order of the plans; 0: it is not there.
     fn lans(&self) -> heapless::Vec<u32, LANS> {
         let [side, _] = &self.sides;
-        side.plan.lans.iter().map(|lan| if_nametoindex(lan.interface.as_str()).unwrap_or(0)).collect()
+        side.plan.lans.iter().map(|lan| index_of(&lan.interface).unwrap_or(0)).collect()
     }
 
     /// The lists that a lease is in. None: it cannot be given here.
@@ -264,7 +264,7 @@ impl Side {
         let family = self.plan.family;
         let save = of(SAVE, family);
         let Some(program) = find(root, save) else { return Ok(()) };
-        self.plan = Plan::new(family, config, &output(root, &program, &[save])?, nft);
+        self.plan = Plan::new(family, config, &output(root, &program, &[save])?, nft, &addresses::on);
         if self.load(root, &TABLES, PATIENT).is_err() {
             // One that cannot be loaded (no raw table, no hashlimit) does not keep the others away.
             for table in TABLES.chunks(1) {

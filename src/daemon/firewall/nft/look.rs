@@ -1,7 +1,7 @@
 //! What stands in the kernel: our table and its sets, other people's base chains, our rules at their heads.
 
-use super::link::ask;
-use ctwarden::nftables::{OWN, head_rules, head_sets, is_plain};
+use super::link::Link;
+use ctwarden::nftables::{OWN, head_count, head_sets, is_plain};
 use ctwarden::wire::nftables::{
     All, Chain, NAME_MOST, Rule, Set, SetSeen, Sets, Table, TableSeen, dump, generation, get_generation,
 };
@@ -64,11 +64,18 @@ impl Seen {
         !chain.is_of_iptables() && is_plain(chain.name) && self.place(chain.table).is_some()
     }
 
+    /// Nothing is known any more.
+    pub fn clear(&mut self) {
+        self.places.clear();
+        (self.there, self.sets, self.mark) = (false, 0, None);
+        (self.heads, self.left_alone, self.iptables) = ([0; 2], 0, false);
+    }
+
     /// Looks again. `foreign`: at other people's tables too.
-    pub fn look(&mut self, own: Table<'_>, foreign: bool) -> Result<(), Errno> {
-        *self = Self::NOTHING;
+    pub fn look(&mut self, link: &mut Link, own: Table<'_>, foreign: bool) -> Result<(), Errno> {
+        self.clear();
         let mut mark = 0;
-        ask(&|b| dump(b, All::Tables), &mut |payload| {
+        link.ask(&|b| dump(b, All::Tables), &mut |payload| {
             let Some(seen) = TableSeen::read(payload) else { return };
             let Table { family, name } = seen.table;
             if seen.table == own {
@@ -81,18 +88,18 @@ impl Seen {
             }
         })?;
         if foreign {
-            ask(&|b| dump(b, All::Chains), &mut |payload| {
+            link.ask(&|b| dump(b, All::Chains), &mut |payload| {
                 if let Some(chain) = Chain::read(payload).filter(|chain| chain.table != own) {
                     self.chain(&chain);
                 }
             })?;
-            ask(&|b| dump(b, All::Rules), &mut |payload| {
+            link.ask(&|b| dump(b, All::Rules), &mut |payload| {
                 let [_, found] = &mut self.heads;
                 *found += u16::from(Rule::read(payload).is_some());
             })?;
         }
         let mut handles = 0;
-        ask(&|b| dump(b, All::Sets), &mut |payload| {
+        link.ask(&|b| dump(b, All::Sets), &mut |payload| {
             let Some(seen) = SetSeen::read(payload) else { return };
             if seen.table == own {
                 self.sets |= seen.set.bit();
@@ -112,7 +119,7 @@ impl Seen {
             return;
         }
         let [wanted, _] = &mut self.heads;
-        *wanted += head_rules(chain.table.family, chain.hook).count() as u16;
+        *wanted += head_count(chain.table.family, chain.hook);
         if let Some(place) = self.places.iter_mut().find(|p| p.table() == chain.table) {
             place.wants |= head_sets(chain.table.family, chain.hook);
         }
@@ -120,8 +127,8 @@ impl Seen {
 }
 
 /// The number that each transaction of anybody counts up.
-pub fn now() -> Result<u32, Errno> {
+pub fn now(link: &mut Link) -> Result<u32, Errno> {
     let mut number = None;
-    ask(&get_generation, &mut |payload| number = generation(payload))?;
+    link.ask(&get_generation, &mut |payload| number = generation(payload))?;
     number.ok_or(Errno::EBADMSG)
 }

@@ -17,14 +17,16 @@ use super::program::{Text, find, run};
 use crate::daemon::root::{IPTABLES_NAMES, Root};
 use ctwarden::config::Config;
 use ctwarden::lease::Lease;
-use ctwarden::nftables::{FW4, OWN, delete_rule, foreign_sets, insert_heads, is_plain, own_table};
+use ctwarden::nftables::{FW4, OWN, Sink, delete_rule, foreign_sets, insert_heads, is_plain, own_table};
 use ctwarden::units::Millis;
 use ctwarden::wire::netlink::Batch;
-use ctwarden::wire::nftables::{self, All, Chain, Key, Rule, Set, Sets, Table, begin, delete_set, delete_table, dump};
-use heapless::Vec;
-use link::{DATAGRAM, ask, change, commit};
+use ctwarden::wire::nftables::{
+    self, All, Chain, Rule, Set, Sets, Table, begin, delete_set, delete_table, dump, element,
+};
+use link::{DATAGRAM, Link};
 use look::Seen;
 use nix::errno::Errno;
+use std::fmt::Write as _;
 
 /// After a vain attempt to put rules back this many looks are let pass.
 const LOOKS_BETWEEN_ATTEMPTS: u8 = 12;
@@ -33,6 +35,7 @@ const ATTEMPTS: u8 = 4;
 
 pub struct Nft {
     table: Table<'static>,
+    link: Link,
     seen: Seen,
     /// The generation at which all was whole, counted up with our own changes.
     whole: Option<u32>,
@@ -51,7 +54,7 @@ impl Nft {
         Self::of(OWN)
     }
     const fn of(table: Table<'static>) -> Self {
-        Self { table, seen: Seen::NOTHING, whole: None, counts: false, pause: 0 }
+        Self { table, link: Link::new(), seen: Seen::NOTHING, whole: None, counts: false, pause: 0 }
     }
 
     fn is_own(&self) -> bool {
@@ -88,9 +91,9 @@ impl Nft {
     }
 
     fn look(&mut self) -> Result<(), Errno> {
-        let mut done = Err(Errno::EAGAIN);
+        let (mut done, own) = (Err(Errno::EAGAIN), self.is_own());
         for _ in 0..ATTEMPTS {
-            done = self.seen.look(self.table, self.is_own());
+            done = self.seen.look(&mut self.link, self.table, own);
             if done != Err(Errno::EAGAIN) {
                 break;
             }
@@ -105,7 +108,7 @@ impl Nft {
     /// Looks, and remembers the generation if all is whole.
     fn is_whole(&mut self) -> Result<bool, Errno> {
         // First: what changes while we look is seen the next time.
-        let now = look::now()?;
+        let now = look::now(&mut self.link)?;
         self.look()?;
         let whole = self.seen.is_whole(self.wanted());
         self.whole = whole.then_some(now);
@@ -128,8 +131,11 @@ impl Nft {
         for (keep, count) in [(true, count), (false, count), (false, 0)] {
             self.look()?;
             let mut text = Text::new()?;
-            own_table(&mut text, keep, count).map_err(|_| Errno::EINVAL)?;
-            self.foreign(&mut text)?;
+            let mut whole = Ok(());
+            let out = &mut |part: &str| whole = whole.and(text.write_str(part));
+            own_table(out, keep, count);
+            self.foreign(out)?;
+            whole.map_err(|_| Errno::EMSGSIZE)?;
             done = run(root, &program, &[c"nft", c"-f", c"-"], Some(&text.end()));
             if done.is_ok() {
                 self.counts = count > 0;
@@ -140,28 +146,26 @@ impl Nft {
     }
 
     /// Head rules for all foreign base chains, in place of those that are there.
-    fn foreign(&self, text: &mut Text) -> Result<(), Errno> {
-        let mut done = Ok(());
-        ask(&|b| dump(b, All::Rules), &mut |payload| {
-            let ours = Rule::read(payload).filter(|r| is_plain(r.chain) && is_plain(r.table.name));
-            if let Some(rule) = ours {
-                done = done.and(delete_rule(text, &rule));
+    fn foreign(&mut self, out: Sink<'_>) -> Result<(), Errno> {
+        let Self { seen, link, .. } = self;
+        link.ask(&|b| dump(b, All::Rules), &mut |payload| {
+            if let Some(rule) = Rule::read(payload).filter(|r| is_plain(r.chain) && is_plain(r.table.name)) {
+                delete_rule(out, &rule);
             }
         })?;
-        for place in &self.seen.places {
-            done = done.and(foreign_sets(text, place.table(), place.wants));
+        for place in &seen.places {
+            foreign_sets(out, place.table(), place.wants);
         }
-        ask(&|b| dump(b, All::Chains), &mut |payload| {
-            if let Some(chain) = Chain::read(payload).filter(|chain| self.seen.serves(chain)) {
-                done = done.and(insert_heads(text, &chain));
+        link.ask(&|b| dump(b, All::Chains), &mut |payload| {
+            if let Some(chain) = Chain::read(payload).filter(|chain| seen.serves(chain)) {
+                insert_heads(out, &chain);
             }
-        })?;
-        done.map_err(|_| Errno::EINVAL)
+        })
     }
 
     /// When nothing has changed: one question, no program, nothing allocated.
     pub fn recheck(&mut self, root: &Root, config: &Config) -> Health {
-        match look::now() {
+        match look::now(&mut self.link) {
             Ok(now) if self.whole == Some(now) => return Health::Sound,
             Ok(_) => {}
             Err(_) => return Health::Missing,
@@ -187,7 +191,10 @@ impl Nft {
     }
 
     pub fn grant(&mut self, _root: &Root, leases: &[Lease], term: Millis) -> Result<(), Errno> {
-        self.put(leases, Some(term))
+        self.put(leases, Some(term)).inspect_err(|_| {
+            // Of more than fit into one transaction some may have been given.
+            let _ = self.put(leases, None);
+        })
     }
 
     pub fn revoke(&mut self, _root: &Root, leases: &[Lease]) -> Result<(), Errno> {
@@ -211,37 +218,28 @@ impl Nft {
     }
 
     fn transact(&mut self, leases: &[Lease], term: Option<Millis>) -> Result<(), Errno> {
-        let Self { seen, whole, table, .. } = self;
-        let known = |lease: &Lease| Set::of(lease).is_some_and(|set| seen.sets & set.bit() != 0);
-        if !leases.iter().all(known) {
-            return Err(Errno::ENOENT);
-        }
+        let Self { seen, whole, table, link, .. } = self;
         let mut room = [0; DATAGRAM];
         let mut batch = Batch::new(&mut room);
         begin(&mut batch);
         let empty = batch.room();
         let mut send = |batch: &mut Batch<'_>| {
-            commit(batch)?;
+            link.commit(batch)?;
             // 0 is left out.
             *whole = whole.map(|n| n.checked_add(1).unwrap_or(1));
             Ok(())
         };
-        let places = core::iter::once((*table, seen.sets)).chain(seen.places.iter().map(|p| (p.table(), p.has)));
-        for (table, sets) in places {
-            for set in Set::ALL.into_iter().filter(|set| sets & set.bit() != 0) {
-                // Each key once: a second removal of the same would fail the transaction.
-                let mut keys = Vec::<Key, { nftables::KEYS_MOST }>::new();
-                let mut rest = leases.iter().filter_map(|lease| set.key(lease)).peekable();
-                while rest.peek().is_some() {
-                    keys.clear();
-                    while let Some(key) = rest.next_if(|_| !keys.is_full()) {
-                        if !keys.contains(&key) {
-                            let _ = keys.push(key);
-                        }
-                    }
-                    if !nftables::lease(&mut batch, table, set, &keys, term) {
+        for lease in leases {
+            let (sets, key) = element(lease);
+            if sets & seen.sets == 0 {
+                return Err(Errno::ENOENT);
+            }
+            let places = seen.places.iter().map(|p| (p.table(), p.has));
+            for (table, has) in core::iter::once((*table, seen.sets)).chain(places) {
+                for set in Set::ALL.into_iter().filter(|set| sets & has & set.bit() != 0) {
+                    if !nftables::lease(&mut batch, table, set, &key, term) {
                         send(&mut batch)?;
-                        nftables::lease(&mut batch, table, set, &keys, term);
+                        nftables::lease(&mut batch, table, set, &key, term);
                     }
                 }
             }
@@ -250,10 +248,12 @@ impl Nft {
     }
 
     pub fn left(&mut self, _root: &Root, lease: &Lease) -> Option<Millis> {
-        let set = Set::of(lease)?;
-        let key = set.key(lease)?;
+        let (sets, key) = element(lease);
+        // The first is in every table.
+        let set = Set::ALL.into_iter().find(|set| sets & set.bit() != 0)?;
         let mut left = None;
-        let asked = ask(&|b| nftables::get_element(b, self.table, set, &key), &mut |p| left = nftables::left(p));
+        let table = self.table;
+        let asked = self.link.ask(&|b| nftables::get_element(b, table, set, &key), &mut |p| left = nftables::left(p));
         left.filter(|_| asked.is_ok())
     }
 
@@ -261,19 +261,20 @@ impl Nft {
         let mut done = Ok(());
         self.whole = None;
         let mut note = |outcome| match outcome {
-            // Gone already; or, of a set that fw4 looks into too, its own.
-            Ok(()) | Err(Errno::ENOENT | Errno::EBUSY) => {}
+            // Gone already.
+            Ok(()) | Err(Errno::ENOENT) => {}
             Err(e) => done = Err(e),
         };
         if !self.is_own() {
             for set in Set::ALL {
-                note(change(&|b| nftables::empty_set(b, self.table, set)));
+                note(self.link.change(&|b| nftables::empty_set(b, FW4, set)));
             }
-            self.seen = Seen::NOTHING;
+            self.seen.clear();
+            self.link.close();
             return done;
         }
         for _ in 0..ATTEMPTS {
-            let rules = remove_rules();
+            let rules = remove_rules(&mut self.link);
             if rules == Ok(0) {
                 break;
             }
@@ -282,11 +283,16 @@ impl Nft {
         note(self.look());
         for place in &self.seen.places {
             for set in Set::ALL.into_iter().filter(|set| place.has & set.bit() != 0) {
-                note(change(&|b| delete_set(b, place.table(), set)));
+                // fw4's, which looks into it too: what we put there.
+                note(match self.link.change(&|b| delete_set(b, place.table(), set)) {
+                    Err(Errno::EBUSY) => self.link.change(&|b| nftables::empty_set(b, place.table(), set)),
+                    done => done,
+                });
             }
         }
-        note(change(&|b| delete_table(b, OWN)));
-        self.seen = Seen::NOTHING;
+        note(self.link.change(&|b| delete_table(b, OWN)));
+        self.seen.clear();
+        self.link.close();
         done
     }
 }
@@ -295,17 +301,17 @@ impl Nft {
 const LONGEST_REMOVAL: usize = 640;
 
 /// Takes rules of ours out of foreign chains, as many as fit into one transaction; how many.
-fn remove_rules() -> Result<u32, Errno> {
+fn remove_rules(link: &mut Link) -> Result<u32, Errno> {
     let mut room = [0; DATAGRAM];
     let mut batch = Batch::new(&mut room);
     begin(&mut batch);
     let mut count = 0;
-    ask(&|b| dump(b, All::Rules), &mut |payload| {
+    link.ask(&|b| dump(b, All::Rules), &mut |payload| {
         if let Some(rule) = Rule::read(payload)
             && batch.room() > LONGEST_REMOVAL
         {
             count += u32::from(nftables::delete_rule(&mut batch, &rule));
         }
     })?;
-    if count > 0 { commit(&mut batch).map(|()| count) } else { Ok(0) }
+    if count > 0 { link.commit(&mut batch).map(|()| count) } else { Ok(0) }
 }

@@ -1,0 +1,244 @@
+//! What we ask of others on the bus: whose web session a call came by, and that hooks are run.
+//!
+//! ```text
+//!   a call with a session's token ── lookup session ──> get {username} ──> the call with the user's name
+//!   a change ── lookup hotplug.ctwarden ──> call {env}                      (procd runs /etc/hotplug.d/ctwarden/*)
+//! ```
+//!
+//! Each time by a new lookup, since rpcd and procd's folders come and go. Nobody is waited for longer than a second.
+
+use super::connection::Asked;
+use ctwarden::call::SESSION;
+use ctwarden::describe;
+use ctwarden::detect::Table;
+use ctwarden::event::Event;
+use ctwarden::out::Out;
+use ctwarden::protocol::TopKey;
+use ctwarden::units::Millis;
+use ctwarden::wire::blob::{Fields, Value};
+use ctwarden::wire::ubus::{Outbox, Session};
+use std::fmt;
+
+/// Calls held back at a time while their caller's name is asked for. Full: the next one goes without.
+const HELD: usize = 4;
+/// Changes that wait for their hooks. Full: the oldest goes.
+const HOOKS: usize = 4;
+/// Somebody else's answer is waited for so long.
+const PATIENCE: Millis = Millis(1_000);
+/// rpcd's tokens are 32 digits.
+const TOKEN: usize = 32;
+/// A longer name is cut.
+const NAME_MOST: usize = 32;
+
+/// Who called: the user that the caller is connected as, or the one who is logged in on the web.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Who {
+    /// Printable; zeros behind it.
+    name: [u8; NAME_MOST],
+    web: bool,
+}
+
+impl Who {
+    /// Empty: ubusd does not know.
+    pub fn user(name: &[u8]) -> Self {
+        Self { name: clean(name), web: false }
+    }
+}
+
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.web { "web user " } else { "user " })?;
+        let name = self.name.split(|byte| *byte == 0).next().unwrap_or_default();
+        f.write_str(match str::from_utf8(name) {
+            Ok("") | Err(_) => "unknown",
+            Ok(name) => name,
+        })
+    }
+}
+
+/// Somebody else's text in ours: one printable word.
+fn clean(name: &[u8]) -> [u8; NAME_MOST] {
+    let mut text = [0; NAME_MOST];
+    for (byte, place) in name.iter().zip(&mut text) {
+        *place = if byte.is_ascii_graphic() { *byte } else { b'?' };
+    }
+    text
+}
+
+/// A call whose caller's name is asked for.
+#[derive(Clone, Copy)]
+struct Held {
+    asked: Asked,
+    /// Whoever has it is logged in: it is kept for the one question, and never told.
+    token: Option<[u8; TOKEN]>,
+    /// The request under way; `None`: it has ended.
+    request: Option<u16>,
+    until: Millis,
+}
+
+/// What hooks are told of.
+#[derive(Clone, Copy)]
+pub struct Change {
+    pub event: Event,
+    pub table: Table,
+    /// Who holds most of the table, where that is known.
+    pub culprit: Option<TopKey>,
+}
+
+pub struct Errands {
+    held: heapless::Vec<Held, HELD>,
+    hooks: heapless::Deque<Change, HOOKS>,
+    /// The lookup for the first of the hooks.
+    looking: Option<(u16, Millis)>,
+}
+
+impl Errands {
+    pub const fn new() -> Self {
+        Self { held: heapless::Vec::new(), hooks: heapless::Deque::new(), looking: None }
+    }
+
+    /// The connection is gone.
+    pub fn clear(&mut self) {
+        self.held.clear();
+        self.no_hooks();
+    }
+
+    fn no_hooks(&mut self) {
+        self.hooks.clear();
+        self.looking = None;
+    }
+
+    /// When somebody will have been waited for long enough; not after `due`.
+    pub fn next_deadline(&self, due: Option<Millis>) -> Option<Millis> {
+        let mut first = due;
+        let waits = self.held.iter().map(|held| held.until);
+        for until in waits.chain(self.looking.map(|(_, until)| until)) {
+            if first.is_none_or(|first| until < first) {
+                first = Some(until);
+            }
+        }
+        first
+    }
+
+    /// Who has not answered by now will not.
+    pub fn expire(&mut self, now: Millis) {
+        for held in self.held.iter_mut().filter(|held| now >= held.until) {
+            held.request = None;
+        }
+        if self.looking.is_some_and(|(_, until)| now >= until) {
+            self.no_hooks();
+        }
+    }
+
+    /// Holds the call back until the name of the session's user is known. Comes back if that cannot be asked for.
+    pub fn ask_name(
+        &mut self,
+        now: Millis,
+        mut asked: Asked,
+        token: &[u8],
+        session: &mut Session,
+        outbox: &mut Outbox,
+    ) -> Option<Asked> {
+        asked.who = Who { name: clean(&[]), web: true };
+        let Ok(token) = token.try_into() else { return Some(asked) };
+        let request = session.lookup(outbox, "session");
+        let held = Held { asked, token: Some(token), request, until: now.after(PATIENCE) };
+        self.held.push(held).err().map(|held| held.asked)
+    }
+
+    /// A call whose caller's name is known, or will not be.
+    pub fn next_named(&mut self) -> Option<Asked> {
+        let at = self.held.iter().position(|held| held.request.is_none())?;
+        Some(self.held.remove(at).asked)
+    }
+
+    /// Wants hooks to be run.
+    pub fn hook(&mut self, now: Millis, change: Change, session: &mut Session, outbox: &mut Outbox) {
+        if self.hooks.is_full() {
+            self.hooks.pop_front();
+        }
+        let _ = self.hooks.push_back(change);
+        if self.looking.is_none() {
+            self.look(now, session, outbox);
+        }
+    }
+
+    fn look(&mut self, now: Millis, session: &mut Session, outbox: &mut Outbox) {
+        let request = if self.hooks.is_empty() { None } else { session.lookup(outbox, "hotplug.ctwarden") };
+        self.looking = request.map(|request| (request, now.after(PATIENCE)));
+    }
+
+    /// An answer, or part of one.
+    pub fn data(
+        &mut self,
+        now: Millis,
+        sequence: u16,
+        object: Option<u32>,
+        data: &[u8],
+        session: &mut Session,
+        outbox: &mut Outbox,
+    ) {
+        if self.looking.is_some_and(|(request, _)| request == sequence) {
+            if let (Some(object), Some(change)) = (object, self.hooks.pop_front()) {
+                session.invoke(outbox, object, "call", &|o| env(o, &change));
+            }
+            return self.look(now, session, outbox);
+        }
+        let Some(held) = self.held.iter_mut().find(|held| held.request == Some(sequence)) else { return };
+        if let Some(name) = username(data) {
+            held.asked.who.name = clean(name);
+        } else if let Some(object) = object
+            && let Some(token) = held.token.take()
+        {
+            held.request = session.invoke(outbox, object, "get", &|o| {
+                o.text(SESSION, &str::from_utf8(&token).unwrap_or_default());
+                o.array("keys");
+                o.text("", &"username");
+                o.end();
+            });
+        }
+    }
+
+    /// A request of ours has ended.
+    pub fn ended(&mut self, sequence: u16) {
+        for held in self.held.iter_mut().filter(|held| held.request == Some(sequence)) {
+            held.request = None;
+        }
+        // Nothing was found: there are no hooks.
+        if self.looking.is_some_and(|(request, _)| request == sequence) {
+            self.no_hooks();
+        }
+    }
+}
+
+/// `{values: {username: …}}`, which is what a session says.
+fn username(data: &[u8]) -> Option<&[u8]> {
+    let inner = Fields::new(data).find_map(|(name, value)| match value {
+        Value::Table(inner) if name == b"values" => Some(inner),
+        _ => None,
+    })?;
+    Fields::new(inner).find_map(|(name, value)| match value {
+        Value::Text(text) if name == b"username" => Some(text),
+        _ => None,
+    })
+}
+
+/// The environment of the hooks.
+fn env(o: &mut dyn Out, change: &Change) {
+    let Some(told) = describe::change(&change.event) else { return };
+    let mut parts: [(&str, &dyn fmt::Display); 5] = [
+        ("ACTION", told.what),
+        ("REASON", told.why),
+        ("COUNT", &change.table.count),
+        ("MAX", &change.table.max),
+        ("CULPRIT", &""),
+    ];
+    if let (Some(culprit), [.., last]) = (&change.culprit, &mut parts) {
+        last.1 = culprit;
+    }
+    o.array("env");
+    for (name, value) in parts {
+        o.text("", &format_args!("{name}={value}"));
+    }
+    o.end();
+}

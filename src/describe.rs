@@ -1,0 +1,221 @@
+//! What each answer consists of, told once for everybody: `--json` and the bus.
+//!
+//! Shares are in hundredths of a percent, occupancies in permille, times in milliseconds.
+
+use crate::detect::{Evidence, Table};
+use crate::event::Event;
+use crate::incident::Incident;
+use crate::lease::Backend;
+use crate::observe::tally::Basis;
+use crate::out::Out;
+use crate::protocol::{Answer, Done, Of, Status, Top, Windows};
+use core::fmt;
+
+/// Count, max and buckets.
+pub fn table(o: &mut dyn Out, t: &Table) {
+    o.object("table");
+    for (name, n) in [("count", t.count), ("max", t.max), ("buckets", t.buckets)] {
+        o.number(name, n.0);
+    }
+    o.end();
+    o.number("occupancy", t.occupancy().0.into());
+}
+
+fn evidence(o: &mut dyn Out, e: &Evidence) {
+    o.text("verdict", &e.verdict);
+    o.time("since", e.since);
+    table(o, &e.table);
+    o.number("refused", e.refused);
+    o.number("fill_rate", e.fill_rate);
+    o.time("full_for", e.full_for);
+}
+
+fn status(o: &mut dyn Out, s: &Status) {
+    o.flag("daemon", true);
+    o.text("version", &s.version);
+    o.number("pid", s.pid);
+    o.time("uptime", s.uptime);
+    evidence(o, &s.evidence);
+    o.flag("dry_run", s.dry_run);
+    for (name, rungs) in [("ladder", &s.ladder), ("unusable", &s.unusable)] {
+        o.array(name);
+        rungs.iter().for_each(|r| o.text("", &r.name()));
+        o.end();
+    }
+    o.maybe("max_before", s.max_before.map(|m| m.0));
+    o.object("windows");
+    windows(o, &s.windows);
+    o.end();
+    o.number("flushes", s.flushes.0.into());
+    o.number("flushes_per_hour", s.flushes.1.into());
+    match &s.incident {
+        Some(i) => {
+            o.object("incident");
+            incident(o, i);
+            o.end();
+        }
+        None => o.null("incident"),
+    }
+    o.flag("log_readable", s.log_readable);
+    o.number("longest_blind_us", s.longest_blind_us);
+    o.maybe("allocations", s.allocations);
+}
+
+fn windows(o: &mut dyn Out, w: &Windows) {
+    o.text("backend", &w.backend.name());
+    o.flag("ready", w.ready);
+    o.flag("needs_somebody", w.backend != Backend::None && !w.backend.has_leases());
+    o.text("lifeline", &w.lifeline);
+    match w.open {
+        Some((scope, left)) => {
+            o.object("open");
+            o.text("scope", &scope.name());
+            o.time("left", left);
+            o.text("impossible", &scope.impossible());
+            o.end();
+        }
+        None => o.null("open"),
+    }
+    o.number("shedding", w.shedding.into());
+}
+
+fn incident(o: &mut dyn Out, i: &Incident) {
+    o.number("number", i.number);
+    o.time("began", i.began);
+    match i.ended {
+        Some(ended) => o.time("ended", ended),
+        None => o.null("ended"),
+    }
+    o.text("worst", &i.worst);
+    for (name, n) in [
+        ("peak", i.peak.0),
+        ("max", i.max.0),
+        ("refused", i.refused),
+        ("grows", i.grows),
+        ("trims", i.trims),
+        ("evicted", i.evicted),
+        ("flushes", i.flushes),
+        ("sheds", i.sheds),
+        ("opens", i.opens),
+    ] {
+        o.number(name, n);
+    }
+    for (name, culprits) in [("sources", &i.culprits.sources), ("destinations", &i.culprits.destinations)] {
+        o.array(name);
+        for c in culprits {
+            o.object("");
+            o.text("key", &c.key);
+            o.number("share", u32::from(c.share.0) * 10);
+            o.end();
+        }
+        o.end();
+    }
+}
+
+fn top(o: &mut dyn Out, t: &Top) {
+    o.text("by", &t.by.name());
+    o.flag("exact", t.basis == Basis::Exact);
+    if let Basis::Sample { read, of } = t.basis {
+        o.number("read", read.0);
+        o.number("of", of.0);
+    }
+    o.flag("interrupted", t.interrupted);
+    o.number("count", t.count.0);
+    for (name, of) in [("rows", Of::Who), ("protocols", Of::Protocols), ("idle", Of::Idle)] {
+        o.array(name);
+        for r in t.rows.iter().filter(|r| r.key.of() == of) {
+            o.object("");
+            o.text("key", &r.key);
+            o.number("entries", r.tally.entries.0);
+            o.number("share", r.tally.share.0.into());
+            o.number("error", r.tally.standard_error.0.into());
+            o.number("at_most", r.at_most);
+            o.end();
+        }
+        o.end();
+    }
+}
+
+fn done(o: &mut dyn Out, d: &Done) {
+    o.number("before", d.before.0);
+    o.number("after", d.after.0);
+    o.time("took", d.took);
+    o.flag("dry_run", d.dry);
+    o.array("steps");
+    d.steps.iter().for_each(|n| o.number("", *n));
+    o.end();
+}
+
+/// It says something, and does not only refuse.
+pub const fn is_told(answer: &Answer) -> bool {
+    matches!(answer, Answer::Status(_) | Answer::Top(_) | Answer::Done(_) | Answer::Log(_) | Answer::Windows(_))
+}
+
+/// An answer that [`is_told`]; of others nothing.
+pub fn answer(o: &mut dyn Out, answer: &Answer) {
+    match answer {
+        Answer::Status(s) => status(o, s),
+        Answer::Top(t) => top(o, t),
+        Answer::Done(d) => done(o, d),
+        Answer::Windows(w) => windows(o, w),
+        Answer::Log(incidents) => {
+            o.array("incidents");
+            for i in incidents {
+                o.object("");
+                incident(o, i);
+                o.end();
+            }
+            o.end();
+        }
+        _ => {}
+    }
+}
+
+/// A text as an array of its lines: what is for people only, on the bus.
+pub fn lines(o: &mut dyn Out, name: &str, text: &str) {
+    o.array(name);
+    text.lines().for_each(|line| o.text("", &line));
+    o.end();
+}
+
+/// A row of `metrics`, within an array.
+pub fn metric(o: &mut dyn Out, name: &str, kind: &str, labels: &[(&str, &str)], value: u64) {
+    o.object("");
+    o.text("name", &name);
+    o.text("type", &kind);
+    o.object("labels");
+    labels.iter().for_each(|(name, value)| o.text(name, value));
+    o.end();
+    o.long("value", value);
+    o.end();
+}
+
+/// What subscribers, listeners and hooks are told of.
+pub struct Change<'a> {
+    /// What kind of change: `verdict`, `rung` (`dry_run`: would be), `window`.
+    pub name: &'static str,
+    /// The new verdict, what is done, `opened` or `closed`.
+    pub what: &'a dyn fmt::Display,
+    /// The verdict before, or the reason.
+    pub why: &'a dyn fmt::Display,
+}
+
+/// The change that an event is; `None`: it is none of those.
+pub fn change(event: &Event) -> Option<Change<'_>> {
+    let (name, what, why): (_, &dyn fmt::Display, &dyn fmt::Display) = match event {
+        Event::Verdict { from, evidence } => ("verdict", &evidence.verdict, from),
+        Event::Decided { decision, dry } => (if *dry { "dry_run" } else { "rung" }, &decision.action, &decision.reason),
+        Event::Opened { impossible, .. } => ("window", &"opened", impossible),
+        Event::Closed { because, .. } => ("window", &"closed", because),
+        _ => return None,
+    };
+    Some(Change { name, what, why })
+}
+
+/// Such a change, with the table as it is.
+pub fn changed(o: &mut dyn Out, change: &Change<'_>, now: &Table) {
+    o.text("change", &change.name);
+    o.text("what", change.what);
+    o.text("why", change.why);
+    table(o, now);
+}
