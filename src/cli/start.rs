@@ -5,6 +5,7 @@ use super::check::load_or_complain;
 use super::exit::{Exit, Why};
 use super::text::complain;
 use crate::daemon::control::Control;
+use crate::daemon::footing::settle;
 use crate::daemon::report;
 use crate::daemon::run::{Daemon, Reload};
 use crate::daemon::signals::Signals;
@@ -55,6 +56,9 @@ pub fn run(place: Place, dry_run: bool, debug: bool) -> Exit {
             return Exit::Fault;
         }
     };
+    if let Err(e) = settle(config.realtime) {
+        complain(format_args!("realtime: {}", Why(e)));
+    }
     report::start(debug);
     let mut daemon = Daemon::new(place.root.clone(), config, state, control);
     daemon.run(&signals, || {

@@ -8,6 +8,7 @@
 //! work.rs    passes over the table, with all their buffers
 //! resize.rs  the limits at start, after a reload, after drift
 //! system.rs  the machine and its settings, by way of the journal (statefile.rs)
+//! footing.rs memory that stays, a turn on the CPU, an end with the jail
 //! control.rs the socket that the CLI speaks to
 //! ubus/      the object on OpenWrt's bus
 //! kernel/    netlink, log, counters
@@ -28,6 +29,7 @@ pub mod emergency;
 pub mod emergency;
 #[cfg(feature = "nft")]
 pub mod firewall;
+pub mod footing;
 pub mod job;
 pub mod kernel;
 pub mod report;
