@@ -70,7 +70,7 @@ impl Form {
             "" => unit.plain,
             _ => unit.suffixes.iter().find(|(s, _)| *s == suffix)?.1,
         };
-        let value = u32::from_str_radix(number, 10).ok()?.checked_mul(worth)?;
+        let value = number.parse::<u32>().ok()?.checked_mul(worth)?;
         let inside =
             value >= range.start().saturating_mul(unit.plain) && value <= range.end().saturating_mul(unit.plain);
         inside.then_some(value)
