@@ -167,6 +167,11 @@ impl Daemon {
                 self.serve(asking);
             }
             self.work_on(SLICE_US);
+            while let Some(hook) = hooks::heard() {
+                if !self.bus.announce(now, &hook) {
+                    hooks::call(hook);
+                }
+            }
             self.hooks_due = hooks::tend(&self.root, self.now());
         }
         self.leave();
@@ -221,12 +226,7 @@ impl Daemon {
         if matches!(self.job, Some(Job::Trim { .. })) {
             self.guard.relieving();
         }
-        let Self { guard, bus, settings, .. } = self;
-        let table = look.table.unwrap_or_default();
-        let decision = guard.turn(&look, &means, settings, &mut |event| {
-            tell(event);
-            bus.announce(now, &event, &table, None);
-        });
+        let decision = self.guard.turn(&look, &means, &self.settings, &mut tell);
         if let Some(decision) = decision
             && !matches!(self.job, Some(Job::Trim { .. }))
         {
@@ -338,7 +338,7 @@ impl Daemon {
             return;
         };
         let dry = self.config.dry_run;
-        self.announce(Event::Decided { decision, dry });
+        tell(Event::Decided { decision, dry });
         let action = decision.action;
         let outcome = |after, took, done| Outcome { action, before: table.count, after, took, done };
         if dry {
@@ -420,15 +420,6 @@ impl Daemon {
             let _ = self.unusable.push(rung);
             tell(Event::Skipped { rung, why });
         }
-    }
-
-    /// Tells what subscribers, listeners and hooks are to know of too.
-    pub(super) fn announce(&mut self, event: Event) {
-        tell(event);
-        let now = self.now();
-        let table = self.guard.evidence().table;
-        let culprit = self.guard.incidents.current().and_then(|i| i.culprits.sources.first()).map(|c| c.key);
-        self.bus.announce(now, &event, &table, culprit);
     }
 
     /// Reads the config anew. `false`: it switches the guard off.
