@@ -42,6 +42,7 @@ struct Record {
     name: String,
     ram: Option<u32>,
     soc: Option<String>,
+    matches: Option<String>,
     radio: Vec<String>,
     class: Option<(usize, String)>,
     takes: Vec<Sourced>,
@@ -114,6 +115,7 @@ fn parse(folder: Folder, file: &Path, text: &str) -> Result<Record, Fault> {
                 _ => return fault(format!("`{value}` is not an amount and a unit")),
             },
             ("soc", Folder::Class) if r.soc.is_none() => r.soc = Some(value.into()),
+            ("match", Folder::Class) if r.matches.is_none() => r.matches = Some(value.into()),
             ("radio", Folder::Class) if r.radio.is_empty() => r.radio = words.iter().map(|w| w.to_string()).collect(),
             ("class", Folder::Device) if r.class.is_none() => r.class = Some((line, value.into())),
             ("takes", Folder::Ram | Folder::Class) => {
@@ -146,7 +148,7 @@ fn parse(folder: Folder, file: &Path, text: &str) -> Result<Record, Fault> {
                 }
             }
             ("note", _) if r.note.is_none() => r.note = Some(value.into()),
-            ("ram" | "soc" | "radio" | "class" | "takes" | "ceiling" | "note", _) => {
+            ("ram" | "soc" | "match" | "radio" | "class" | "takes" | "ceiling" | "note", _) => {
                 return fault(format!("`{key}` does not belong here, or stands here twice"));
             }
             _ => return fault(format!("no such key `{key}`")),
@@ -176,6 +178,20 @@ fn folder(dir: &Path, kind: Folder) -> Result<Vec<Record>, Fault> {
     files.iter().map(|f| parse(kind, f, &std::fs::read_to_string(f).map_err(|e| fault(f, e))?)).collect()
 }
 
+/// Whether OpenWrt could have written this into `/tmp/sysinfo/board_name`: the first `compatible` of the device tree
+/// (`vendor,model`), or on x86 what the BIOS says, with a dash for all but letters, digits, `_` and `-`.
+fn named_by_openwrt(name: &str, x86: bool) -> bool {
+    let made_of = |part: &str, more: &str| {
+        let ends = [part.chars().next(), part.chars().last()];
+        part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || more.contains(c))
+            && ends.iter().all(|end| end.is_some_and(|c| c != '-'))
+    };
+    match name.split_once(',') {
+        Some((vendor, model)) => !x86 && made_of(vendor, "-") && made_of(model, "-._"),
+        None => x86 && made_of(name, "-_"),
+    }
+}
+
 /// What one file alone cannot say: classes that exist, RAM classes that grow.
 fn check(ram: &mut [Record], classes: &[Record], devices: &[Record]) -> Result<(), Fault> {
     let fault = |r: &Record, line, what: &str| Err(Fault { file: r.file.clone(), line, what: what.into() });
@@ -203,10 +219,16 @@ fn check(ram: &mut [Record], classes: &[Record], devices: &[Record]) -> Result<(
         return Err(Fault { file: "board/ram".into(), line: 0, what: "no RAM class at all".into() });
     }
     for d in devices {
-        if let Some((line, class)) = &d.class
-            && !classes.iter().any(|c| c.name == *class)
-        {
+        let Some((line, class)) = &d.class else { continue };
+        let Some(class) = classes.iter().find(|c| c.name == *class) else {
             return fault(d, *line, &format!("no such class `{class}`"));
+        };
+        if !named_by_openwrt(&d.name, class.soc.as_deref() == Some("x86")) {
+            return fault(
+                d,
+                0,
+                "is no name that OpenWrt gives: vendor,model of the device tree, or on x86 the maker's, in small letters",
+            );
         }
     }
     Ok(())
@@ -241,14 +263,18 @@ pub fn table(board: &Path) -> Result<String, Fault> {
     }
     let _ = writeln!(out, "];\nstatic CLASSES: [Class; {}] = [", classes.len());
     for c in &classes {
-        // SoC and radios stay in the file: nothing asks for them yet.
-        let _ = writeln!(out, "Class {{ name: {:?}, burden: {} }},", c.name, burden(c));
-    }
-    let _ = writeln!(out, "];\nstatic BOARDS: [Board; {}] = [", devices.len());
-    for d in &devices {
-        let class = d.class.as_ref().and_then(|(_, name)| classes.iter().position(|c| c.name == *name));
-        let class = class.unwrap_or_default();
-        let _ = writeln!(out, "Board {{ name: {:?}, class: &CLASSES[{class}] }},", d.name);
+        let of: Vec<&str> = devices
+            .iter()
+            .filter(|d| d.class.as_ref().is_some_and(|(_, class)| *class == c.name))
+            .map(|d| d.name.as_str())
+            .collect();
+        let (boards, radios, soc) = (of.join(" "), c.radio.join(" "), c.matches.as_deref().unwrap_or_default());
+        let _ = writeln!(
+            out,
+            "Class {{ name: {:?}, boards: {boards:?}, soc: {soc:?}, radios: {radios:?}, burden: {} }},",
+            c.name,
+            burden(c)
+        );
     }
     out += "];\n";
     Ok(out)
