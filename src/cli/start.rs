@@ -1,9 +1,9 @@
 //! `run`: what the daemon needs before its loop begins.
 
-use super::Place;
 use super::check::load_or_complain;
 use super::exit::{Exit, Why};
 use super::text::complain;
+use super::{Place, take};
 use crate::daemon::control::Control;
 use crate::daemon::report;
 use crate::daemon::run::{Daemon, Reload};
@@ -56,6 +56,8 @@ pub fn run(place: Place, dry_run: bool, debug: bool) -> Exit {
         }
     };
     report::start(debug);
+    // Of a former run, or by hand: a guard begins with what the owner had.
+    take::back_logged(&place);
     let mut daemon = Daemon::new(place.root.clone(), config, state, control);
     daemon.run(&signals, || {
         let config = load_or_complain(&place, None);
@@ -71,5 +73,6 @@ pub fn run(place: Place, dry_run: bool, debug: bool) -> Exit {
             }
         }
     });
+    take::back_logged(&place);
     Exit::Done
 }

@@ -332,7 +332,7 @@ impl Daemon {
 
     /// Has the firewall been loaded anew? Then what ran is put back with the time that it had left.
     pub(super) fn recheck_firewall(&mut self) {
-        if self.emergency.firewall.backend() == Backend::None {
+        if self.emergency.firewall.backend() == Backend::None || self.state.rules_are_out() {
             return;
         }
         let Self { emergency: e, root, config, .. } = self;

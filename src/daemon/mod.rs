@@ -12,12 +12,16 @@
 //! ubus/      the object on OpenWrt's bus
 //! kernel/    netlink, log, counters
 //! firewall/  leases become packet rules
+//! hooks.rs   the owner's scripts, one at a time, never waited for; bare.rs: how they are started
+//! sysctl.rs  the files that set the limits at boot
+//! taken.rs   rules and modules taken out, and the way back; unload.rs: the modules
 //! clock.rs   the clock
 //! root.rs    the only place where a system path is made
 //! ```
 
 pub mod act;
 pub mod answer;
+mod bare;
 pub mod clock;
 pub mod control;
 pub mod crash;
@@ -28,6 +32,7 @@ pub mod emergency;
 pub mod emergency;
 #[cfg(feature = "nft")]
 pub mod firewall;
+pub mod hooks;
 pub mod job;
 pub mod kernel;
 pub mod report;
@@ -36,6 +41,11 @@ pub mod root;
 pub mod run;
 pub mod signals;
 pub mod statefile;
+pub mod sysctl;
 pub mod system;
+#[cfg(feature = "stateless")]
+pub mod taken;
 pub mod ubus;
+#[cfg(feature = "stateless")]
+pub mod unload;
 pub mod work;

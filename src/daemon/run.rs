@@ -4,6 +4,7 @@ use super::act;
 use super::clock::Moment;
 use super::control::{Asker, CONNECTIONS, Control};
 use super::emergency::Emergency;
+use super::hooks;
 use super::job::{Job, Then};
 use super::kernel::counters::Counters;
 use super::kernel::log::{Log, News};
@@ -79,6 +80,8 @@ pub struct Daemon {
     /// Until the first look: the journal is of a former run.
     pub(super) resumed: bool,
     pub(super) emergency: Emergency,
+    /// When a script of the owner's is to be looked after.
+    hooks_due: Option<Millis>,
 }
 
 impl Daemon {
@@ -109,6 +112,7 @@ impl Daemon {
             trim_told: None,
             resumed: true,
             emergency: Emergency::new(),
+            hooks_due: None,
         }
     }
 
@@ -162,6 +166,7 @@ impl Daemon {
                 self.serve(asker, request);
             }
             self.work_on(SLICE_US);
+            self.hooks_due = hooks::tend(&self.root, self.now());
         }
         self.leave();
     }
@@ -169,7 +174,7 @@ impl Daemon {
     /// Sleeps until something comes or the next look is due. Nothing is read that poll does not tell of: in calm a turn
     /// is two system calls.
     fn wait(&mut self, signals: &Signals) -> Woken {
-        let deadlines = [self.control.next_deadline(), self.emergency.next()];
+        let deadlines = [self.control.next_deadline(), self.emergency.next(), self.hooks_due];
         let until = deadlines.into_iter().flatten().fold(self.next_look, Millis::min);
         let idle = self.job.is_none() && self.waiting.is_empty();
         // One more: poll counts whole milliseconds and must not wake just before.
@@ -206,6 +211,7 @@ impl Daemon {
     fn turn(&mut self, now: Millis, news: News) {
         let look = self.look(now, news);
         let means = self.means(look.table);
+        hooks::seen(look.table.unwrap_or_default());
         if matches!(self.job, Some(Job::Trim { .. })) {
             self.guard.relieving();
         }
@@ -433,5 +439,6 @@ impl Daemon {
         self.job = None;
         self.put_rules_back();
         system::put_back_all(&self.root, &self.state, &mut self.journal, &mut tell);
+        hooks::end();
     }
 }
