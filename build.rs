@@ -234,19 +234,14 @@ fn check(ram: &mut [Record], classes: &[Record], devices: &[Record]) -> Result<(
     Ok(())
 }
 
-fn burden(r: &Record) -> String {
-    let mut s = String::from("Burden { takes: &[");
-    for t in &r.takes {
-        let _ = write!(s, "Take {{ what: What::{}, kib: Kib({}), source: {:?} }}, ", t.what, t.number, t.source);
-    }
-    s += "], ceiling: ";
-    match &r.ceiling {
-        Some(c) => {
-            let _ = write!(s, "Some(Ceiling {{ entries: Entries({}), source: {:?} }})", c.number, c.source);
-        }
-        None => s += "None",
-    }
-    s + " }"
+/// What the program shows of a source: where, without what was seen there. Of an assumption, what was assumed.
+fn shown(source: &str) -> &str {
+    let end = if source.starts_with("assumed:") { source.find(';') } else { source.find(':') };
+    source.get(..end.unwrap_or(source.len())).unwrap_or(source)
+}
+
+fn ceiling(r: &Record) -> String {
+    r.ceiling.as_ref().map_or("None".into(), |c| format!("Some(Entries({}))", c.number))
 }
 
 /// Reads the folders below `board` and writes the table as Rust text.
@@ -258,8 +253,12 @@ pub fn table(board: &Path) -> Result<String, Fault> {
     let mut out = String::new();
     let _ = writeln!(out, "static RAM: [RamClass; {}] = [", ram.len());
     for r in &ram {
-        let (up_to, burden) = (r.ram.unwrap_or_default(), burden(r));
-        let _ = writeln!(out, "RamClass {{ name: {:?}, up_to: Kib({up_to}), burden: {burden} }},", r.name);
+        let (up_to, takes, ceiling) = (r.ram.unwrap_or_default(), r.reserve(), ceiling(r));
+        let _ = writeln!(
+            out,
+            "RamClass {{ name: {:?}, up_to: Kib({up_to}), takes: Kib({takes}), ceiling: {ceiling} }},",
+            r.name
+        );
     }
     let _ = writeln!(out, "];\nstatic CLASSES: [Class; {}] = [", classes.len());
     for c in &classes {
@@ -269,12 +268,17 @@ pub fn table(board: &Path) -> Result<String, Fault> {
             .map(|d| d.name.as_str())
             .collect();
         let (boards, radios, soc) = (of.join(" "), c.radio.join(" "), c.matches.as_deref().unwrap_or_default());
-        let _ = writeln!(
+        let _ = write!(
             out,
-            "Class {{ name: {:?}, boards: {boards:?}, soc: {soc:?}, radios: {radios:?}, burden: {} }},",
+            "Class {{ name: {:?}, boards: {boards:?}, soc: {soc:?}, radios: {radios:?}, ceiling: {}, takes: &[",
             c.name,
-            burden(c)
+            ceiling(c)
         );
+        for t in &c.takes {
+            let (what, kib, source) = (t.what, t.number, shown(&t.source));
+            let _ = write!(out, "Take {{ what: What::{what}, kib: Kib({kib}), source: {source:?} }}, ");
+        }
+        out += "] },\n";
     }
     out += "];\n";
     Ok(out)

@@ -61,7 +61,7 @@ fn tables() -> String {
     boards.sort_by_key(|b| (b.class.name, b.name));
     for of in boards.chunk_by(|a, b| std::ptr::eq(a.class, b.class)) {
         let class = of[0].class;
-        let _ = write!(out, "| {} | {} ", class.name, mib(class.burden.reserve().0));
+        let _ = write!(out, "| {} | {} ", class.name, mib(class.reserve().0));
         for (_, mem_total, pointer) in &RAMS[2..6] {
             let p = plan(&machine(*mem_total, *pointer, of[0].name), &Policy::DEFAULT, None);
             let _ = write!(out, "| {} ({} MB) ", grouped(p.max.0), mib(p.cost.0));
