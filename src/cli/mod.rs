@@ -11,6 +11,11 @@ pub mod show;
 mod show_json;
 mod size;
 mod start;
+#[cfg(feature = "stateless")]
+mod take;
+#[cfg(not(feature = "stateless"))]
+#[path = "no_take.rs"]
+mod take;
 pub mod text;
 mod verbs;
 
@@ -49,6 +54,9 @@ pub fn run(arguments: &Arguments) -> Exit {
             verbs::only_asked(&place, request, "it renews what is open, and closes it", json)
         }
         Verb::Close => verbs::only_asked(&place, Request::Close, "nothing of it is open for long", json),
+        Verb::Stateless { force, dry_run } => take::stateless(&place, *force, *dry_run),
+        Verb::Unload { dry_run } => take::unload(&place, *dry_run),
+        Verb::Back => take::back(&place),
         Verb::Log => verbs::only_asked(&place, Request::Log, "incidents are kept by it", json),
         Verb::Drill => replay::drill(&place),
         Verb::Replay { file } => replay::run(&place, file),

@@ -1,11 +1,11 @@
 //! `run`: what the daemon needs before its loop begins.
 
-use super::Place;
 use super::check::{self, load_or_complain};
 use super::exit::{Exit, Why};
 use super::text::{complain, keep};
-use super::{replay, show_json};
+use super::{Place, replay, show_json, take};
 use crate::daemon::control::Control;
+use crate::daemon::footing::settle;
 use crate::daemon::front::{Front, Reload, Shown};
 use crate::daemon::report;
 use crate::daemon::run::Daemon;
@@ -59,9 +59,15 @@ pub fn run(place: Place, dry_run: bool, debug: bool) -> Exit {
             return Exit::Fault;
         }
     };
+    if let Err(e) = settle(config.realtime) {
+        complain(format_args!("realtime: {}", Why(e)));
+    }
     report::start(debug);
+    // Of a former run, or by hand: a guard begins with what the owner had.
+    take::back_logged(&place);
     let mut daemon = Daemon::new(place.root.clone(), config, state, control);
     daemon.run(&signals, &Here { place: &place, dry_run });
+    take::back_logged(&place);
     Exit::Done
 }
 

@@ -256,8 +256,8 @@ impl Daemon {
         }
         let opening = e.windows.open(now, scope, total, asked);
         e.liberal_until = None;
+        tell(Event::Opened { scope, total, asked, impossible: scope.impossible() });
         debug_assert!(opening.until >= now);
-        self.announce(Event::Opened { scope, total, asked, impossible: scope.impossible() });
         Ok(())
     }
 
@@ -270,7 +270,7 @@ impl Daemon {
         // The kernel does it by itself should this fail.
         let _ = e.firewall.revoke(root, &leases);
         e.liberal_until = Some(now.after(LIBERAL_AFTER));
-        self.announce(Event::Closed { scope: opening.scope, lasted: now.since(opening.since), because });
+        tell(Event::Closed { scope: opening.scope, lasted: now.since(opening.since), because });
         true
     }
 
@@ -334,7 +334,7 @@ impl Daemon {
 
     /// Has the firewall been loaded anew? Then what ran is put back with the time that it had left.
     pub(super) fn recheck_firewall(&mut self) {
-        if self.emergency.firewall.backend() == Backend::None {
+        if self.emergency.firewall.backend() == Backend::None || self.state.rules_are_out() {
             return;
         }
         let Self { emergency: e, root, config, .. } = self;

@@ -40,8 +40,9 @@ pub fn start(debug: bool) {
     log::set_max_level(if debug { LevelFilter::Debug } else { LevelFilter::Info });
 }
 
-/// Tells an event.
+/// Tells an event, to the owner's scripts as well.
 pub fn tell(event: Event) {
+    super::hooks::hear(&event);
     let level = match event.level() {
         Level::Error => log::Level::Error,
         Level::Warn => log::Level::Warn,

@@ -6,6 +6,7 @@ use super::clock::Moment;
 use super::control::{CONNECTIONS, Control};
 use super::emergency::Emergency;
 use super::front::{Front, Reload};
+use super::hooks;
 use super::job::{Job, Then};
 use super::kernel::counters::Counters;
 use super::kernel::log::{Log, News};
@@ -77,6 +78,8 @@ pub struct Daemon {
     /// Until the first look: the journal is of a former run.
     pub(super) resumed: bool,
     pub(super) emergency: Emergency,
+    /// When a script of the owner's is to be looked after.
+    hooks_due: Option<Millis>,
 }
 
 impl Daemon {
@@ -108,6 +111,7 @@ impl Daemon {
             trim_told: None,
             resumed: true,
             emergency: Emergency::new(),
+            hooks_due: None,
         }
     }
 
@@ -163,6 +167,12 @@ impl Daemon {
                 self.serve(asking);
             }
             self.work_on(SLICE_US);
+            while let Some(hook) = hooks::heard() {
+                if !self.bus.announce(now, &hook) {
+                    hooks::call(hook);
+                }
+            }
+            self.hooks_due = hooks::tend(&self.root, self.now());
         }
         self.leave();
     }
@@ -170,7 +180,7 @@ impl Daemon {
     /// Sleeps until something comes or the next look is due. Nothing is read that poll does not tell of: in calm a turn
     /// is two system calls.
     fn wait(&mut self, signals: &Signals) -> Woken {
-        let deadlines = [self.control.next_deadline(), self.bus.next_deadline(), self.emergency.next()];
+        let deadlines = [self.control.next_deadline(), self.bus.next_deadline(), self.emergency.next(), self.hooks_due];
         let until = deadlines.into_iter().flatten().fold(self.next_look, Millis::min);
         let idle = self.job.is_none() && self.waiting.is_empty() && !self.bus.has_more();
         // One more: poll counts whole milliseconds and must not wake just before.
@@ -212,15 +222,11 @@ impl Daemon {
     fn turn(&mut self, now: Millis, news: News) {
         let look = self.look(now, news);
         let means = self.means(look.table);
+        hooks::seen(look.table.unwrap_or_default());
         if matches!(self.job, Some(Job::Trim { .. })) {
             self.guard.relieving();
         }
-        let Self { guard, bus, settings, .. } = self;
-        let table = look.table.unwrap_or_default();
-        let decision = guard.turn(&look, &means, settings, &mut |event| {
-            tell(event);
-            bus.announce(now, &event, &table, None);
-        });
+        let decision = self.guard.turn(&look, &means, &self.settings, &mut tell);
         if let Some(decision) = decision
             && !matches!(self.job, Some(Job::Trim { .. }))
         {
@@ -332,7 +338,7 @@ impl Daemon {
             return;
         };
         let dry = self.config.dry_run;
-        self.announce(Event::Decided { decision, dry });
+        tell(Event::Decided { decision, dry });
         let action = decision.action;
         let outcome = |after, took, done| Outcome { action, before: table.count, after, took, done };
         if dry {
@@ -416,15 +422,6 @@ impl Daemon {
         }
     }
 
-    /// Tells what subscribers, listeners and hooks are to know of too.
-    pub(super) fn announce(&mut self, event: Event) {
-        tell(event);
-        let now = self.now();
-        let table = self.guard.evidence().table;
-        let culprit = self.guard.incidents.current().and_then(|i| i.culprits.sources.first()).map(|c| c.key);
-        self.bus.announce(now, &event, &table, culprit);
-    }
-
     /// Reads the config anew. `false`: it switches the guard off.
     pub(super) fn reload(&mut self, front: &dyn Front) -> bool {
         match front.reload() {
@@ -463,5 +460,6 @@ impl Daemon {
         self.job = None;
         self.put_rules_back();
         system::put_back_all(&self.root, &self.state, &mut self.journal, &mut tell);
+        hooks::end();
     }
 }

@@ -64,9 +64,9 @@ export class Lab {
 		return this.inside('nft', 'list', 'ruleset');
 	}
 
-	// Fills the table to `part` (of 1) with entries of a hog, a phone, an IPv6 network and forty light hosts.
+	// Fills the table to `part` (of 1; without a limit of our own: of 16,384) with entries of a hog, a phone, an IPv6 network and forty light hosts.
 	fill(part) {
-		const want = Math.round(this.max() * part) - this.count(), lines = [];
+		const want = Math.round(Math.min(this.max(), 16384) * part) - this.count(), lines = [];
 		for (let i = 0; i < want; i++) {
 			const kind = i % 20, port = 1024 + i % 60000, far = `203.0.${i >> 8 & 255}.${i & 255}`;
 			if (kind < 11)
