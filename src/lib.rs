@@ -20,6 +20,7 @@ pub mod entry;
 pub mod event;
 pub mod firewall;
 pub mod guard;
+pub mod history;
 pub mod incident;
 #[cfg(feature = "iptables")]
 pub mod iptables;
@@ -33,5 +34,6 @@ pub mod replay;
 pub mod rung;
 pub mod sizing;
 pub mod text;
+pub mod totals;
 pub mod units;
 pub mod wire;

@@ -9,6 +9,7 @@ use crate::decide::trim::Steps;
 use crate::detect::Evidence;
 use crate::entry::Class;
 use crate::event::Lifeline;
+use crate::history::{History, Span};
 use crate::incident::{Incident, KEPT};
 use crate::lease::{Backend, Lease, Scope};
 use crate::observe::census::{KINDS, PROTOCOLS};
@@ -79,6 +80,11 @@ pub enum Request {
     },
     /// Close, and end all caps.
     Close,
+    /// A chart, from the slot of this number on.
+    History {
+        span: Span,
+        since: u32,
+    },
 }
 
 /// A request, and what the reply is to look like.
@@ -124,6 +130,7 @@ pub enum Answer {
     Log(heapless::Vec<Incident, KEPT>),
     /// The windows as they are after the request.
     Windows(Windows),
+    History(History),
     /// By budget or breaker.
     Refused(Refusal),
     /// There are no rules to give a lease by.

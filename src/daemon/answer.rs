@@ -25,6 +25,9 @@ impl Daemon {
             Request::Flush => Some(self.serve_flush()),
             Request::Shed { lease, seconds } => Some(self.serve_shed(lease, seconds)),
             Request::Open { scope, seconds } => self.serve_open(asker, scope, seconds),
+            Request::History { span, since } => {
+                Some(Answer::History(self.rings.since(span, since, &self.settings.marks)))
+            }
             Request::Close => {
                 self.close("as asked");
                 self.unshed();

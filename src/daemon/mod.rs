@@ -8,6 +8,7 @@
 //! work.rs    passes over the table, with all their buffers
 //! resize.rs  the limits at start, after a reload, after drift
 //! system.rs  the machine and its settings, by way of the journal (statefile.rs)
+//! past.rs    charts and counts
 //! control.rs the socket that the CLI speaks to
 //! ubus/      the object on OpenWrt's bus
 //! kernel/    netlink, log, counters
@@ -30,6 +31,7 @@ pub mod emergency;
 pub mod firewall;
 pub mod job;
 pub mod kernel;
+pub mod past;
 pub mod report;
 pub mod resize;
 pub mod root;

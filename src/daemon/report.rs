@@ -42,6 +42,7 @@ pub fn start(debug: bool) {
 
 /// Tells an event.
 pub fn tell(event: Event) {
+    super::past::count(&event);
     let level = match event.level() {
         Level::Error => log::Level::Error,
         Level::Warn => log::Level::Warn,

@@ -7,6 +7,7 @@ use super::emergency::Emergency;
 use super::job::{Job, Then};
 use super::kernel::counters::Counters;
 use super::kernel::log::{Log, News};
+use super::past;
 use super::report::tell;
 use super::root::Root;
 use super::signals::Signals;
@@ -18,6 +19,7 @@ use ctwarden::decide::ladder::{Action, Decision, Means, Outcome, Settings};
 use ctwarden::detect::{LOOK_LATEST, Look, Table, Verdict};
 use ctwarden::event::{Event, Obstacle};
 use ctwarden::guard::Guard;
+use ctwarden::history::{Rings, Turn};
 use ctwarden::journal::{Journal, Setting};
 use ctwarden::observe::memory::EntryCost;
 use ctwarden::protocol::Request;
@@ -26,6 +28,7 @@ use ctwarden::sizing;
 use ctwarden::units::{Entries, Millis};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::sync::MutexGuard;
 
 /// Work goes on for so long before the log is looked at again.
 const SLICE_US: u64 = 4_000;
@@ -79,6 +82,7 @@ pub struct Daemon {
     /// Until the first look: the journal is of a former run.
     pub(super) resumed: bool,
     pub(super) emergency: Emergency,
+    pub(super) rings: MutexGuard<'static, Rings>,
 }
 
 impl Daemon {
@@ -109,6 +113,7 @@ impl Daemon {
             trim_told: None,
             resumed: true,
             emergency: Emergency::new(),
+            rings: past::rings(),
         }
     }
 
@@ -210,6 +215,8 @@ impl Daemon {
             self.guard.relieving();
         }
         let decision = self.guard.turn(&look, &means, &self.settings, &mut tell);
+        let rungs = past::totals().take_acted();
+        self.rings.feed(now, &Turn { table: look.table, refused_ever: self.guard.refused_ever(), rungs });
         if let Some(decision) = decision
             && !matches!(self.job, Some(Job::Trim { .. }))
         {
