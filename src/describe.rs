@@ -138,10 +138,14 @@ fn top(o: &mut dyn Out, t: &Top) {
 }
 
 fn done(o: &mut dyn Out, d: &Done) {
+    o.text("what", &d.what.name());
     o.number("before", d.before.0);
     o.number("after", d.after.0);
     o.time("took", d.took);
     o.flag("dry_run", d.dry);
+    if d.dry {
+        o.number("touched", d.before.less(d.after).0);
+    }
     o.array("steps");
     d.steps.iter().for_each(|n| o.number("", *n));
     o.end();
@@ -186,11 +190,21 @@ pub fn answer(o: &mut dyn Out, answer: &Answer) {
         Answer::Done(d) => done(o, d),
         Answer::Windows(w) => windows(o, w),
         Answer::History(h) => history(o, h),
-        Answer::Log(incidents) => {
+        Answer::Log(log) => {
             o.array("incidents");
-            for i in incidents {
+            for i in &log.incidents {
                 o.object("");
                 incident(o, i);
+                o.end();
+            }
+            o.end();
+            o.array("asked");
+            for a in &log.asked {
+                o.object("");
+                o.time("at", a.at);
+                o.text("what", &a.request);
+                o.text("who", &a.who);
+                o.maybe("incident", Some(a.incident).filter(|n| *n > 0));
                 o.end();
             }
             o.end();

@@ -12,6 +12,11 @@ pub mod show;
 mod show_json;
 mod size;
 mod start;
+#[cfg(feature = "stateless")]
+mod take;
+#[cfg(not(feature = "stateless"))]
+#[path = "no_take.rs"]
+mod take;
 pub mod text;
 mod verbs;
 
@@ -19,13 +24,10 @@ use crate::daemon::root::{Root, STATE_DIR, SystemPath};
 use args::{Arguments, Verb};
 use ctwarden::entry::holder_of;
 use ctwarden::lease::Lease;
-use ctwarden::protocol::Request;
+use ctwarden::protocol::{Request, SHED_SECONDS};
 use exit::Exit;
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
-
-/// `shed` without `--for`.
-const SHED_SECONDS: u32 = 300;
 
 /// Carries a command out.
 pub fn run(arguments: &Arguments) -> Exit {
@@ -57,6 +59,9 @@ pub fn run(arguments: &Arguments) -> Exit {
             let request = Request::History { span: *span, since: *since };
             verbs::only_asked(&place, request, "the charts are kept by it", json)
         }
+        Verb::Stateless { force, dry_run } => take::stateless(&place, *force, *dry_run),
+        Verb::Unload { dry_run } => take::unload(&place, *dry_run),
+        Verb::Back => take::back(&place),
         Verb::Log => verbs::only_asked(&place, Request::Log, "incidents are kept by it", json),
         Verb::Drill => replay::drill(&place),
         Verb::Replay { file } => replay::run(&place, file),

@@ -40,9 +40,10 @@ pub fn start(debug: bool) {
     log::set_max_level(if debug { LevelFilter::Debug } else { LevelFilter::Info });
 }
 
-/// Tells an event.
+/// Tells an event, to the owner's scripts as well.
 pub fn tell(event: Event) {
     super::past::count(&event);
+    super::hooks::hear(&event);
     let level = match event.level() {
         Level::Error => log::Level::Error,
         Level::Warn => log::Level::Warn,

@@ -101,8 +101,24 @@ pub const RECENT: &str = "proc/net/xt_recent/";
 #[allow(dead_code)] // until the loop gives leases
 pub const IPTABLES_NAMES: Names = &["proc/net/ip_tables_names"];
 pub const IP6TABLES_NAMES: Names = &["proc/net/ip6_tables_names"];
+/// The owner's scripts, and OpenWrt's program that runs such.
+pub const HOOKS: &str = "etc/hotplug.d/ctwarden";
+pub const HOTPLUG_CALL: &str = "sbin/hotplug-call";
+/// Of the real system, whatever the root is.
+pub const SHELL: &std::ffi::CStr = c"/bin/sh";
+#[cfg(feature = "stateless")]
+/// There where connection tracking is loaded, or built in and has parameters.
+pub const TRACKING: &str = "sys/module/nf_conntrack";
+#[cfg(feature = "stateless")]
+pub const MODULES: Names = &["proc/modules"];
+#[cfg(feature = "stateless")]
+/// Where the resolvers stand that the WAN has told of; /etc/resolv.conf names the router itself on OpenWrt.
+pub const RESOLVERS: Names = &["tmp/resolv.conf.d/resolv.conf.auto", "tmp/resolv.conf.auto", "etc/resolv.conf"];
 pub const FIREWALL_SCRIPT: &str = "etc/init.d/firewall";
-pub const SYSCTL_FOLDER: &str = "etc/sysctl.d";
+/// Of two fragments of one name the one in the folder that comes first counts.
+pub const SYSCTL_FOLDERS: [&str; 3] = ["etc/sysctl.d/", "run/sysctl.d/", "usr/lib/sysctl.d/"];
+/// Comes after all fragments.
+pub const SYSCTL_CONF: &str = "etc/sysctl.conf";
 pub const SYSCTL_FRAGMENT: &str = "etc/sysctl.d/60-ctwarden.conf";
 
 /// The folder that stands for `/`.

@@ -15,7 +15,7 @@ mod grow;
 mod plan;
 
 pub use grow::{Grow, Limit, Refusal, Table, grow_step};
-pub use plan::{Found, MAX_STEPS, Machine, Plan, plan};
+pub use plan::{Found, MAX_STEPS, Machine, Plan, plan, plan_beside};
 mod step;
 pub use step::{CeilingOf, Step};
 

@@ -58,11 +58,21 @@ const LOW_MEMORY: Kib = Kib(760 * 1024);
 /// The size for `machine` under `policy`. `found` is `None` while there is no table (module not loaded): then both
 /// values are to be set once it appears.
 pub fn plan(machine: &Machine, policy: &Policy, found: Option<&Found>) -> Plan {
+    plan_beside(None, machine, policy, found)
+}
+
+/// The same beside a max that a sysctl file of the owner's sets at boot: it is not lowered either, in force or not (files
+/// that were applied before the module was loaded are lost).
+pub fn plan_beside(file: Option<Entries>, machine: &Machine, policy: &Policy, found: Option<&Found>) -> Plan {
     let pointer = if machine.pointer <= 4 { 4 } else { 8 };
     let page = page_of(pointer);
     let mut steps = Steps(Vec::new());
     let computed = compute(machine, policy, pointer, &mut steps);
     let mut max = settle(machine, policy, found, computed, &mut steps);
+    if let Some(file) = file.filter(|file| limits(*file) && file.0 > max && !policy.enforce) {
+        max = file.0;
+        steps.push(Step::FileKept(file));
+    }
     if max < page {
         max = page;
         steps.push(Step::WholePage(Entries(max)));
@@ -304,6 +314,21 @@ mod tests {
         let plan = plan(&Machine { board, ..machine() }, &Policy::DEFAULT, None);
         assert!(has(&plan, Step::Spare(Kib(68_964 - 40 * 1024))));
         assert_eq!(plan.max, Entries(8_867));
+    }
+
+    #[test]
+    fn a_file_of_the_owners_counts_as_set() {
+        let found = found(15_360, 15_360);
+        let beside = |file, enforce| {
+            let policy = Policy { enforce, ..Policy::DEFAULT };
+            plan_beside(Some(Entries(file)), &machine(), &policy, Some(&found))
+        };
+        let kept = beside(65_536, false);
+        assert_eq!(kept.set_max, Some(Entries(65_536)));
+        assert!(has(&kept, Step::FileKept(Entries(65_536))));
+        for (file, enforce) in [(16_384, false), (65_536, true), (0, false), (u32::MAX, false)] {
+            assert_eq!(beside(file, enforce).max, Entries(21_839), "{file} {enforce}");
+        }
     }
 
     /// The user or the system knows better, unless told otherwise.

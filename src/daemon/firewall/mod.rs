@@ -19,7 +19,9 @@ mod guardian;
 #[cfg(feature = "iptables")]
 mod iptables;
 mod nft;
-mod program;
+pub mod program;
+#[cfg(feature = "stateless")]
+pub mod stateless;
 
 use super::root::Root;
 #[cfg(feature = "iptables")]

@@ -27,7 +27,7 @@ const OUTPUT_MOST: usize = 1 << 20;
 pub fn find(root: &Root, name: &CStr) -> Option<SystemPath> {
     let name = name.to_str().ok()?;
     let paths = PROGRAM_FOLDERS.iter().map(|folder| root.path(&[folder, name]));
-    paths.filter(|_| root.is_real()).find(|path| access(&terminated(&path), AccessFlags::X_OK).is_ok())
+    paths.filter(|_| root.is_real()).find(|path| access(&terminated(path), AccessFlags::X_OK).is_ok())
 }
 
 /// Waits, without a program or a timer of its own.

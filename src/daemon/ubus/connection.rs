@@ -10,7 +10,7 @@
 //!
 //! One fixed buffer each way. While answers wait to be sent nothing more is read, so that there is always room for the next.
 
-use super::errands::{Change, Errands, Who};
+use super::errands::{Change, Errands};
 use ctwarden::call::{self, Call, Fault};
 use ctwarden::describe;
 use ctwarden::detect::Table;
@@ -19,6 +19,7 @@ use ctwarden::out::{Fill, Out};
 use ctwarden::protocol::TopKey;
 use ctwarden::rung::Rung;
 use ctwarden::units::Millis;
+use ctwarden::who::Who;
 use ctwarden::wire::ubus::{self, Code, Garbled, Heard, Inbox, Invoke, Outbox, Session};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
@@ -134,6 +135,11 @@ impl Ubus {
             return Some(Millis(0));
         }
         self.errands.next_deadline(self.due)
+    }
+
+    /// Messages have come already that are to be looked at in the next turn.
+    pub const fn has_more(&self) -> bool {
+        self.more
     }
 
     /// The object is there.

@@ -15,6 +15,7 @@ use ctwarden::event::Event;
 use ctwarden::out::Out;
 use ctwarden::protocol::TopKey;
 use ctwarden::units::Millis;
+use ctwarden::who::Who;
 use ctwarden::wire::blob::{Fields, Value};
 use ctwarden::wire::ubus::{Outbox, Session};
 use std::fmt;
@@ -27,43 +28,6 @@ const HOOKS: usize = 4;
 const PATIENCE: Millis = Millis(1_000);
 /// rpcd's tokens are 32 digits.
 const TOKEN: usize = 32;
-/// A longer name is cut.
-const NAME_MOST: usize = 32;
-
-/// Who called: the user that the caller is connected as, or the one who is logged in on the web.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Who {
-    /// Printable; zeros behind it.
-    name: [u8; NAME_MOST],
-    web: bool,
-}
-
-impl Who {
-    /// Empty: ubusd does not know.
-    pub fn user(name: &[u8]) -> Self {
-        Self { name: clean(name), web: false }
-    }
-}
-
-impl fmt::Display for Who {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.web { "web user " } else { "user " })?;
-        let name = self.name.split(|byte| *byte == 0).next().unwrap_or_default();
-        f.write_str(match str::from_utf8(name) {
-            Ok("") | Err(_) => "unknown",
-            Ok(name) => name,
-        })
-    }
-}
-
-/// Somebody else's text in ours: one printable word.
-fn clean(name: &[u8]) -> [u8; NAME_MOST] {
-    let mut text = [0; NAME_MOST];
-    for (byte, place) in name.iter().zip(&mut text) {
-        *place = if byte.is_ascii_graphic() { *byte } else { b'?' };
-    }
-    text
-}
 
 /// A call whose caller's name is asked for.
 #[derive(Clone, Copy)]
@@ -139,7 +103,7 @@ impl Errands {
         session: &mut Session,
         outbox: &mut Outbox,
     ) -> Option<Asked> {
-        asked.who = Who { name: clean(&[]), web: true };
+        asked.who = Who::web(&[]);
         let Ok(token) = token.try_into() else { return Some(asked) };
         let request = session.lookup(outbox, "session");
         let held = Held { asked, token: Some(token), request, until: now.after(PATIENCE) };
@@ -186,7 +150,7 @@ impl Errands {
         }
         let Some(held) = self.held.iter_mut().find(|held| held.request == Some(sequence)) else { return };
         if let Some(name) = username(data) {
-            held.asked.who.name = clean(name);
+            held.asked.who = Who::web(name);
         } else if let Some(object) = object
             && let Some(token) = held.token.take()
         {

@@ -3,14 +3,15 @@
 //! ```text
 //! connection.rs  the socket, the object's life on the bus, calls in and answers out
 //! errands.rs     what we ask of others: a web user's name, hooks
+//! serve.rs       what a call leads to
 //! ```
 //!
 //! The bytes are in the library (`wire/ubus.rs`, `wire/blob.rs`), and so are the methods (`call.rs`) and what answers
 //! consist of (`describe.rs`).
-#![allow(dead_code, unused_imports)] // not served by the loop yet
 
 mod connection;
 mod errands;
+mod serve;
 
 use super::control::Render;
 use super::root::{Root, UBUS};
