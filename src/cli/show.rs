@@ -1,8 +1,8 @@
 //! Answers as text for people or JSON for programs.
 
 use super::exit::{Exit, complain_of};
-use super::show_json;
 use super::text::{Grouped, Paint, cell, complain, keep, print};
+use super::{chart, show_json};
 use ctwarden::describe;
 use ctwarden::detect::{Table, Verdict};
 use ctwarden::incident::Incident;
@@ -31,6 +31,7 @@ pub fn answer(answer: &Answer, json: bool) -> Exit {
         Answer::Done(d) => done(d),
         Answer::Log(kept) => log(kept),
         Answer::Windows(w) => windows(w),
+        Answer::History(h) => chart::history(h),
         Answer::Refused(why) => {
             complain(format_args!("refused: {why}"));
             return Exit::Refused;

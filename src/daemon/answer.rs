@@ -7,6 +7,7 @@ use super::run::Daemon;
 use super::work::Purpose;
 use super::{control, ubus};
 use ctwarden::event::Event;
+use ctwarden::history::{History, Span};
 use ctwarden::journal::Setting;
 use ctwarden::lease::{Lease, Scope};
 use ctwarden::protocol::{Answer, Done, Log, Request, Selection, Status, Windows};
@@ -45,6 +46,7 @@ impl Daemon {
             Request::Flush => Some(self.serve_flush()),
             Request::Shed { lease, seconds } => self.serve_shed(asker, lease, seconds, dry),
             Request::Open { scope, seconds } => self.serve_open(asker, scope, seconds, dry),
+            Request::History { span, since } => Some(Answer::History(self.history(span, since))),
             Request::Close => {
                 self.close("as asked");
                 self.unshed();
@@ -142,6 +144,11 @@ impl Daemon {
         let Some(before) = self.counters.count(&self.root) else { return Some(failed(Errno::ENOENT)) };
         self.begin_trim(self.now(), before, Then::Open { scope, total }, Some(asker));
         None
+    }
+
+    /// A part of a chart.
+    pub(super) fn history(&self, span: Span, since: u32) -> History {
+        self.rings.since(span, since, &self.settings.marks)
     }
 
     /// How it stands with emergency rules.

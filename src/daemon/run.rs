@@ -10,6 +10,7 @@ use super::hooks;
 use super::job::{Job, Then};
 use super::kernel::counters::Counters;
 use super::kernel::log::{Log, News};
+use super::past;
 use super::report::tell;
 use super::root::Root;
 use super::signals::Signals;
@@ -22,6 +23,7 @@ use ctwarden::decide::ladder::{Action, Decision, Means, Outcome, Settings};
 use ctwarden::detect::{LOOK_LATEST, Look, Table, Verdict};
 use ctwarden::event::{Event, Obstacle};
 use ctwarden::guard::Guard;
+use ctwarden::history::{Rings, Turn};
 use ctwarden::journal::{Journal, Setting};
 use ctwarden::observe::memory::EntryCost;
 use ctwarden::rung::{RUNGS, Rung};
@@ -30,6 +32,7 @@ use ctwarden::units::{Entries, Millis};
 use ctwarden::who::Who;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::sync::MutexGuard;
 
 /// Work goes on for so long before the log is looked at again.
 pub(super) const SLICE_US: u64 = 4_000;
@@ -78,6 +81,7 @@ pub struct Daemon {
     /// Until the first look: the journal is of a former run.
     pub(super) resumed: bool,
     pub(super) emergency: Emergency,
+    pub(super) rings: MutexGuard<'static, Rings>,
     /// When a script of the owner's is to be looked after.
     hooks_due: Option<Millis>,
 }
@@ -111,6 +115,7 @@ impl Daemon {
             trim_told: None,
             resumed: true,
             emergency: Emergency::new(),
+            rings: past::rings(),
             hooks_due: None,
         }
     }
@@ -227,6 +232,8 @@ impl Daemon {
             self.guard.relieving();
         }
         let decision = self.guard.turn(&look, &means, &self.settings, &mut tell);
+        let rungs = past::totals().take_acted();
+        self.rings.feed(now, &Turn { table: look.table, refused_ever: self.guard.refused_ever(), rungs });
         if let Some(decision) = decision
             && !matches!(self.job, Some(Job::Trim { .. }))
         {
