@@ -23,7 +23,7 @@ pub fn case(base: Base, world: &mut World, checks: &mut Checks<'_>) -> Outcome<(
     checks.check("closed to begin with", !reaches(&world.lan, WAN, 443), || "open".into());
     checks.equal("open lan", subject.ask("grant 30 lan br-lan"), "ok".into());
     let left = subject.left("lan br-lan");
-    checks.check("the kernel says what is left", (28.0..=30.0).contains(&left), || format!("{left}"));
+    checks.check("the kernel says what is left", (25.0..=30.0).contains(&left), || format!("{left}"));
     let new = connect(&world.lan, WAN, 443).ok_or("IPv6 does not get out")?;
     checks.equal("without an entry", entries(world, "dport=443 "), 1);
     checks.check("a flow from before goes on", echoes(&old), || "dead".into());
