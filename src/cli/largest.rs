@@ -88,6 +88,8 @@ fn windows() -> Windows {
     Windows {
         backend: Backend::Iptables,
         ready: true,
+        left_alone: u16::MAX,
+        counts: true,
         lifeline: Lifeline::NotAccepted,
         open: Some((Scope::Lan, EVER)),
         shedding: u8::MAX,
@@ -113,6 +115,7 @@ fn answers() -> Vec<Answer> {
         Answer::Failed { errno: i32::MIN },
         Answer::Windows(windows()),
         Answer::NoRules,
+        Answer::Translated,
         Answer::Spared(Why::Unknown),
         Answer::NotConfigured,
         Answer::busy(),

@@ -50,9 +50,9 @@ pub fn case(world: &mut World, checks: &mut Checks<'_>) -> Outcome<()> {
 
     world.shell("ip6tables -t nat -A POSTROUTING -o wan0 -j MASQUERADE")?;
     checks.equal("install", subject.ask("install"), "ok".into());
-    checks.equal("not where IPv6 is masqueraded", subject.ask("grant 30 lan br-lan"), "EOPNOTSUPP".into());
+    checks.equal("not where IPv6 is masqueraded", subject.ask("grant 30 lan br-lan"), "EADDRNOTAVAIL".into());
     world.shell("ip6tables -t nat -F; nft add table inet others; nft add chain inet others x")?;
     checks.equal("install", subject.ask("install"), "ok".into());
-    checks.equal("not where nftables may do so", subject.ask("grant 30 lan br-lan"), "EOPNOTSUPP".into());
+    checks.equal("not where nftables may do so", subject.ask("grant 30 lan br-lan"), "EADDRNOTAVAIL".into());
     Ok(())
 }
