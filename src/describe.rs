@@ -64,6 +64,8 @@ fn status(o: &mut dyn Out, s: &Status) {
 fn windows(o: &mut dyn Out, w: &Windows) {
     o.text("backend", &w.backend.name());
     o.flag("ready", w.ready);
+    o.number("left_alone", w.left_alone.into());
+    o.flag("counts", w.counts);
     o.flag("needs_somebody", w.backend != Backend::None && !w.backend.has_leases());
     o.text("lifeline", &w.lifeline);
     match w.open {

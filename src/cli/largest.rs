@@ -105,6 +105,8 @@ fn windows() -> Windows {
     Windows {
         backend: Backend::Iptables,
         ready: true,
+        left_alone: u16::MAX,
+        counts: true,
         lifeline: Lifeline::NotAccepted,
         open: Some((Scope::Lan, EVER)),
         shedding: u8::MAX,
@@ -137,6 +139,7 @@ fn answers() -> Vec<Answer> {
         Answer::Windows(windows()),
         Answer::History(history()),
         Answer::NoRules,
+        Answer::Translated,
         Answer::Spared(Why::Unknown),
         Answer::NotConfigured,
         Answer::busy(),
