@@ -3,6 +3,7 @@
 //! Shares are in hundredths of a percent, occupancies in permille, times in milliseconds.
 
 use crate::detect::{Evidence, Table};
+use crate::history::{History, Slot};
 use crate::hook::Hook;
 use crate::incident::Incident;
 use crate::lease::Backend;
@@ -63,6 +64,8 @@ fn status(o: &mut dyn Out, s: &Status) {
 fn windows(o: &mut dyn Out, w: &Windows) {
     o.text("backend", &w.backend.name());
     o.flag("ready", w.ready);
+    o.number("left_alone", w.left_alone.into());
+    o.flag("counts", w.counts);
     o.flag("needs_somebody", w.backend != Backend::None && !w.backend.has_leases());
     o.text("lifeline", &w.lifeline);
     match w.open {
@@ -149,9 +152,35 @@ fn done(o: &mut dyn Out, d: &Done) {
     o.end();
 }
 
+type Part = fn(&Slot) -> u32;
+
+/// A part of a chart. Slot `first + i` is the i-th of each array; a later request with `since` = `next` has what is new.
+pub fn history(o: &mut dyn Out, h: &History) {
+    o.text("span", &h.span.name());
+    for (name, n) in [
+        ("step", h.span.step_s()),
+        ("first", h.first),
+        ("next", h.next()),
+        ("high", h.high.0.into()),
+        ("low", h.low.0.into()),
+    ] {
+        o.number(name, n);
+    }
+    let parts: [(_, Part); 4] =
+        [("count", |s| s.count), ("max", |s| s.max), ("refused", |s| s.refused), ("rungs", |s| s.rungs.into())];
+    for (name, part) in parts {
+        o.array(name);
+        h.slots.iter().for_each(|s| o.number("", part(s)));
+        o.end();
+    }
+}
+
 /// It says something, and does not only refuse.
 pub const fn is_told(answer: &Answer) -> bool {
-    matches!(answer, Answer::Status(_) | Answer::Top(_) | Answer::Done(_) | Answer::Log(_) | Answer::Windows(_))
+    matches!(
+        answer,
+        Answer::Status(_) | Answer::Top(_) | Answer::Done(_) | Answer::Log(_) | Answer::Windows(_) | Answer::History(_)
+    )
 }
 
 /// An answer that [`is_told`]; of others nothing.
@@ -161,6 +190,7 @@ pub fn answer(o: &mut dyn Out, answer: &Answer) {
         Answer::Top(t) => top(o, t),
         Answer::Done(d) => done(o, d),
         Answer::Windows(w) => windows(o, w),
+        Answer::History(h) => history(o, h),
         Answer::Log(log) => {
             o.array("incidents");
             for i in &log.incidents {

@@ -20,6 +20,7 @@ pub mod entry;
 pub mod event;
 pub mod firewall;
 pub mod guard;
+pub mod history;
 pub mod hook;
 pub mod incident;
 #[cfg(feature = "iptables")]
@@ -38,6 +39,7 @@ pub mod sizing;
 pub mod stateless;
 pub mod sysctl;
 pub mod text;
+pub mod totals;
 pub mod units;
 pub mod who;
 pub mod wire;

@@ -9,6 +9,7 @@ use crate::decide::trim::Steps;
 use crate::detect::Evidence;
 use crate::entry::Class;
 use crate::event::Lifeline;
+use crate::history::{History, Span};
 use crate::incident::{ASKED, Incident, KEPT};
 use crate::lease::{Backend, Lease, Scope};
 use crate::observe::census::{KINDS, PROTOCOLS};
@@ -83,6 +84,11 @@ pub enum Request {
     },
     /// Close, and end all caps.
     Close,
+    /// A chart, from the slot of this number on.
+    History {
+        span: Span,
+        since: u32,
+    },
     /// Read the config anew. Only over ubus; here there are signals.
     Reload,
 }
@@ -90,7 +96,7 @@ pub enum Request {
 impl Request {
     /// It changes something: who asked is to be kept.
     pub const fn changes(&self) -> bool {
-        !matches!(self, Request::Status | Request::Top { .. } | Request::Log)
+        !matches!(self, Request::Status | Request::Top { .. } | Request::Log | Request::History { .. })
     }
 }
 
@@ -103,6 +109,7 @@ impl fmt::Display for Request {
             Request::Flush | Request::Trim(Selection::All) => "flush",
             Request::Close => "close",
             Request::Reload => "reload",
+            Request::History { .. } => "history",
             Request::Trim(Selection::Level) => "trim",
             Request::Trim(Selection::Source(source, only)) => {
                 return write!(f, "trim {}{}", source, only.map_or("", |only| only.name()));
@@ -167,10 +174,13 @@ pub enum Answer {
     Log(Log),
     /// The windows as they are after the request.
     Windows(Windows),
+    History(History),
     /// By budget or breaker.
     Refused(Refusal),
     /// There are no rules to give a lease by.
     NoRules,
+    /// Not opened: see [`TRANSLATED`](crate::lease::TRANSLATED).
+    Translated,
     /// This is not to be capped.
     Spared(Why),
     /// Letting strangers in takes more than a request: `open_scope` must say so.
@@ -229,6 +239,10 @@ pub struct Windows {
     pub backend: Backend,
     /// They are in place.
     pub ready: bool,
+    /// Chains of others that may refuse what is opened, and where we have no say.
+    pub left_alone: u16,
+    /// Connections of capped sources are counted too.
+    pub counts: bool,
     /// The LAN's way to the router past a full table.
     pub lifeline: Lifeline,
     /// What is open, and for how long at most.

@@ -6,6 +6,7 @@ use ctwarden::decide::ladder::Refusal;
 use ctwarden::decide::shed::Why;
 use ctwarden::detect::{Evidence, Table, Verdict};
 use ctwarden::event::Lifeline;
+use ctwarden::history::{History, NUMBER_MOST, SLOTS_MOST, Slot, Span};
 use ctwarden::incident::{ASKED, Culprit, Culprits, Incident, KEPT};
 use ctwarden::lease::{Backend, Scope};
 use ctwarden::observe::census::KINDS;
@@ -17,6 +18,7 @@ use ctwarden::who::{Asked, Who};
 use std::net::{IpAddr, Ipv6Addr};
 
 const MOST: Entries = Entries(u32::MAX);
+const MARK: Permille = Permille(u16::MAX);
 const EVER: Millis = Millis(u64::MAX);
 const ALL: IpAddr = IpAddr::V6(Ipv6Addr::from_bits(u128::MAX));
 const LONGEST: TopKey = TopKey::Destination { address: ALL, protocol: u8::MAX, port: u16::MAX };
@@ -103,10 +105,18 @@ fn windows() -> Windows {
     Windows {
         backend: Backend::Iptables,
         ready: true,
+        left_alone: u16::MAX,
+        counts: true,
         lifeline: Lifeline::NotAccepted,
         open: Some((Scope::Lan, EVER)),
         shedding: u8::MAX,
     }
+}
+
+fn history() -> History {
+    let slot = Slot { count: NUMBER_MOST, max: u32::MAX, refused: NUMBER_MOST, rungs: u8::MAX };
+    let slots = std::iter::repeat_n(slot, SLOTS_MOST).collect();
+    History { span: Span::Day, first: u32::MAX - SLOTS_MOST as u32, slots, high: MARK, low: MARK }
 }
 
 fn answers() -> Vec<Answer> {
@@ -127,7 +137,9 @@ fn answers() -> Vec<Answer> {
         Answer::Refused(Refusal::NotDone),
         Answer::Failed { errno: i32::MIN },
         Answer::Windows(windows()),
+        Answer::History(history()),
         Answer::NoRules,
+        Answer::Translated,
         Answer::Spared(Why::Unknown),
         Answer::NotConfigured,
         Answer::busy(),

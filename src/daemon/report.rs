@@ -42,6 +42,7 @@ pub fn start(debug: bool) {
 
 /// Tells an event, to the owner's scripts as well.
 pub fn tell(event: Event) {
+    super::past::count(&event);
     super::hooks::hear(&event);
     let level = match event.level() {
         Level::Error => log::Level::Error,

@@ -3,6 +3,7 @@
 use ctwarden::describe;
 use ctwarden::detect::{Evidence, Table, Verdict};
 use ctwarden::entry::Class;
+use ctwarden::history::{History, NUMBER_MOST, SLOTS_MOST, Slot, Span};
 use ctwarden::incident::{ASKED, CULPRITS, Culprit, Culprits, Incident, KEPT};
 use ctwarden::lease::{Lease, Scope};
 use ctwarden::observe::tally::{Basis, Tally};
@@ -104,6 +105,13 @@ pub fn full_top() -> Answer {
     })
 }
 
+pub fn full_history() -> Answer {
+    let slot = Slot { count: NUMBER_MOST, max: u32::MAX, refused: NUMBER_MOST, rungs: u8::MAX };
+    let slots = std::iter::repeat_n(slot, SLOTS_MOST).collect();
+    let first = u32::MAX - SLOTS_MOST as u32;
+    Answer::History(History { span: Span::Day, first, slots, high: Permille(850), low: Permille(600) })
+}
+
 fn answers() -> Vec<Answer> {
     let mut state = full_top();
     if let Answer::Top(top) = &mut state {
@@ -134,6 +142,7 @@ fn answers() -> Vec<Answer> {
         state,
         Answer::Done(done),
         Answer::Windows(windows()),
+        full_history(),
     ]
 }
 
