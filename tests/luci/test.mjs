@@ -25,7 +25,7 @@ const hosts = {
 	getHostHints: { '02:00:00:00:00:20': { ipaddrs: [ PHONE ], ip6addrs: [ 'fd00:7::10' ], name: 'phone' } }
 };
 
-let caller = null;
+let caller = null, shown = 0;
 const backend = async (object, method, args) => {
 	if (object == 'rc' && method == 'init') {
 		await site.start();
@@ -35,7 +35,7 @@ const backend = async (object, method, args) => {
 	return caller.call(object, method, args);
 };
 
-const server = new Server({ backend, uci: new Uci(lab.config, () => lab.hup()), hosts });
+const server = new Server({ backend, exists: object => object != 'ctwarden' || !!lab.daemon, uci: new Uci(lab.config, () => lab.hup()), hosts });
 
 const site = {
 	hog: HOG, phone: PHONE, names, applies: 500,
@@ -44,7 +44,8 @@ const site = {
 	...leases(() => lab.rules()),
 	async open(page, view, user, options = {}) {
 		const name = view == 'status' ? 'admin/status/overview' : 'admin/network/ctwarden/' + view;
-		const rpc = options.rpc || (Object.keys(walk).length + view.length) % 2 ? '/ubus/' : '/cgi-bin/luci/admin/ubus';
+		// Both ways by turns.
+		const rpc = ++shown % 2 ? '/ubus/' : '/cgi-bin/luci/admin/ubus';
 		await page.goto(`http://127.0.0.1:${server.port}/cgi-bin/luci/${name}?session=${user[0].repeat(32)}&rpc=${rpc}${options.dark ? '&theme=dark' : ''}`);
 		await until('the page', async () => await page.locator('#view > :not(.spinning)').count());
 		assert(!await page.locator('.error-stack').count(), await page.locator('#view').innerText());

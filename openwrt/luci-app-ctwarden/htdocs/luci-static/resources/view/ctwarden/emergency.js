@@ -26,7 +26,7 @@ return view.extend({
 			go: _('Trim'),
 			act: () => ctw.trim(undefined, only),
 			told: answer => ctw.did(answer)
-		}).then(() => this.look());
+		}).then(() => { this.look(); });
 	},
 
 	flush: function(ev) {
@@ -40,7 +40,7 @@ return view.extend({
 			go: _('Flush'),
 			act: () => ctw.flush(true),
 			told: answer => ctw.did(answer)
-		}).then(() => this.look());
+		}).then(() => { this.look(); });
 	},
 
 	open: function(ev) {
@@ -64,7 +64,7 @@ return view.extend({
 					: E('p', {}, [ _('Dry run is on in the settings: nothing was changed.') ]),
 				w && w.open ? E('p', {}, [ ctw.say(w.open.impossible) ]) : ''
 			]
-		}).then(() => this.look());
+		}).then(() => { this.look(); });
 	},
 
 	close: function(ev) {
@@ -83,7 +83,7 @@ return view.extend({
 			told: w => [ E('p', {}, [ w && (w.open || w.shedding)
 				? _('Still open or slowed down: see below.')
 				: _('Closed. Nothing is open and nobody is slowed down.') ]) ]
-		}).then(() => this.look());
+		}).then(() => { this.look(); });
 	},
 
 	look: function() {

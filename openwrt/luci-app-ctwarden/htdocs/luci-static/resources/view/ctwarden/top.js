@@ -45,7 +45,7 @@ return view.extend({
 			go: _('Slow down'),
 			act: () => ctw.shed(key, minutes.value * 60),
 			told: answer => [ E('p', {}, [ answer && answer.dry_run ? _('Dry run is on in the settings: nothing was changed.') : _('%s is slowed down for %d minutes.').format(key, minutes.value) ]) ]
-		}).then(() => this.refresh());
+		}).then(() => { this.refresh(); });
 	},
 
 	trim: function(source, only, title, ev) {
@@ -59,7 +59,7 @@ return view.extend({
 			go: _('Remove them'),
 			act: () => ctw.trim(source, only),
 			told: answer => ctw.did(answer)
-		}).then(() => this.refresh());
+		}).then(() => { this.refresh(); });
 	},
 
 	protect: function(key, ev) {
