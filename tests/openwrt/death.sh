@@ -1,12 +1,13 @@
 # shellcheck shell=bash disable=SC2154
 # Killed, and stopped.
+runs() { daemons | grep -qx "$1"; }
 old=$(daemons)
 kill -9 "$old"
 check "kill -9: another one runs" eventually 15 another_daemon "$old"
 if [ -n "$jail" ]; then
     old=$(daemons)
     kill -9 "$(jails)"
-    check "kill -9 of its jail: it ends too" eventually 4 eval '! daemons | grep -qx '"$old"
+    check "kill -9 of its jail: it ends too" eventually 4 not runs "$old"
     check "and another one runs" eventually 15 another_daemon "$old"
 fi
 for ((i = 0; i < 8; i++)); do

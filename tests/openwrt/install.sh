@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2154,SC2034
 # The package is installed with opkg, and procd has started it.
 files_before=$(files) rules_before=$(rules) sysctls_before=$(sysctls)
 
@@ -12,7 +12,7 @@ arch=$(sed -n "s/^DISTRIB_ARCH='\(.*\)'/\1/p" "$root/etc/openwrt_release")
 said=$(router "opkg --add-arch all:1 --add-arch noarch:1 --add-arch $arch:10 --add-arch x86_64:20 install --force-depends $packages" 2>&1)
 status=$?
 rm -f "$root"/root/*.ipk
-echo "$said" | sed 's/^/        /'
+show "$said"
 check "opkg install ends well" test $status = 0
 check "procd has started it" eventually 5 answers
 check "one daemon" one_daemon
@@ -29,4 +29,4 @@ else
     check "the rules are in place, by iptables" has '^rules +iptables$' "$(router 'ctwarden status')"
 fi
 check "the lifeline is on" has '^lifeline +on' "$(router 'ctwarden status')"
-router "/etc/init.d/ctwarden status 2>&1 || ctwarden status" | sed 's/^/        /'
+show "$(router '/etc/init.d/ctwarden status 2>&1 || ctwarden status')"

@@ -39,9 +39,9 @@ if [ -n "$fw4" ]; then
     check "fw4 restart: put back" eventually 6 let_in
     check "fw4 restart: slowed down again" between 30 "$(arrive)" 80
     router "/etc/init.d/firewall stop" 2>/dev/null
-    check "service firewall stop: it is said" eventually 12 eval 'hasnt "^rules +fw4$" "$(router "ctwarden status")"'
+    check "service firewall stop: it is said" eventually 12 not rules_by fw4
     router "/etc/init.d/firewall start" 2>/dev/null
-    check "service firewall start: the rules are there again" eventually 12 eval 'has "^rules +fw4$" "$(router "ctwarden status")"'
+    check "service firewall start: the rules are there again" eventually 12 rules_by fw4
     check "and what is open is again" eventually 6 let_in
 else
     router "fw3 print 2>/dev/null | sed 's/^iptables /&-w /' | sh" >/dev/null 2>&1

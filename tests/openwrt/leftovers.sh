@@ -4,13 +4,13 @@ router "ctwarden size --save" >/dev/null
 check "size --save keeps the limit" test -s "$root/etc/sysctl.d/60-ctwarden.conf"
 router "ctwarden shed 10.77.0.2 --for 600; ctwarden open --scope all --for 600" >/dev/null
 said=$(router "opkg remove luci-app-ctwarden >/dev/null 2>&1; opkg list-installed | sed -n 's/^\(ctwarden[a-z-]*\) .*/\1/p' | xargs opkg remove" 2>&1)
-echo "$said" | sed 's/^/        /'
+show "$said"
 check "remove names what was saved" has '/etc/sysctl.d/60-ctwarden.conf' "$said"
 check "remove: gone" no_daemon
 left=$(diff <(echo "$files_before") <(files) | sed -n 's/^> [0-9a-f]* *//p')
 check "remove: nothing else is left" hasnt . \
     "$(grep -vxE './etc/(passwd|group|shadow|config/(ctwarden|rpcd)|sysctl.d/60-ctwarden.conf)|./usr/lib/opkg/status' <<<"$left")"
-echo "        left or changed: ${left//$'\n'/ }"
+show "left or changed: ${left//$'\n'/ }"
 check "remove: nothing is missing" hasnt . "$(diff <(cut -c35- <<<"$files_before") <(files | cut -c35-) | sed -n 's/^< //p')"
 check "remove: the rules are as before it came" same "$rules_before" "$(rules)"
 check "remove: the sysctls are as before it came" same "$sysctls_before" "$(sysctls)"

@@ -18,16 +18,17 @@ check "switched off: gone" eventually 10 no_daemon
 router "uci set ctwarden.main.enabled=1; uci commit; reload_config"
 check "switched on: there" eventually 10 answers
 if [ -n "$fw4" ]; then
+    counted() { has "ct count over 64" "$(router 'nft list chain inet fw4 ctwarden_new')"; }
     router "uci set ctwarden.main.shed_count=64; uci commit; reload_config"
-    check "shed_count: counted in fw4's table" eventually 6 eval 'has "ct count over 64" "$(router "nft list chain inet fw4 ctwarden_new")"'
+    check "shed_count: counted in fw4's table" eventually 6 counted
     router "uci set ctwarden.main.shed_count=0; uci commit; reload_config"
-    check "shed_count 0: not any more" eventually 6 eval 'hasnt "ct count" "$(router "nft list chain inet fw4 ctwarden_new")"'
-    echo 'this is no rule' >"$root/usr/share/ctwarden/nftables.d/table-pre/50-ctwarden.nft.bad"
-    mv "$root/usr/share/ctwarden/nftables.d/table-pre/50-ctwarden.nft" "$root/usr/share/ctwarden/nftables.d/good"
-    mv "$root/usr/share/ctwarden/nftables.d/table-pre/50-ctwarden.nft.bad" "$root/usr/share/ctwarden/nftables.d/table-pre/50-ctwarden.nft"
-    check "a snippet that does not load is not put in place" eval '! router "/usr/share/ctwarden/rules put"'
+    check "shed_count 0: not any more" eventually 6 not counted
+    snippet=$root/usr/share/ctwarden/nftables.d/table-pre/50-ctwarden.nft
+    cp "$snippet" "$work/good"
+    echo 'this is no rule' >"$snippet"
+    check "a snippet that does not load is not put in place" not router "/usr/share/ctwarden/rules put"
     check "the firewall is whole without" router "fw4 check && nft list chain inet fw4 input"
-    mv "$root/usr/share/ctwarden/nftables.d/good" "$root/usr/share/ctwarden/nftables.d/table-pre/50-ctwarden.nft"
+    cp "$work/good" "$snippet"
     router "/usr/share/ctwarden/rules put"
-    check "one that does is" eventually 10 eval 'has "^rules +fw4$" "$(router "ctwarden status")"'
+    check "one that does is" eventually 10 rules_by fw4
 fi

@@ -6,7 +6,7 @@ flood() { lan python3 "$traffic" flows 10.77.0.2 10.78.0.2 9000 12000 12; }
 neighbour() { lan python3 "$traffic" connect 10.77.0.3 10.78.0.2 8000 100 8; }
 
 router "/etc/init.d/ctwarden stop"
-echo 2048 >$limit
+echo 2048 >"$limit"
 flood &
 sleep 3
 check "without it: full" between 2000 "$(count)" 2048
@@ -25,6 +25,5 @@ check "with it: below the limit" between 1 "$(count)" 2000
 wait $!
 check "who held the table is told" has '10\.77\.0\.2' "$(router 'ctwarden log')"
 check "the owner gets in meanwhile" between 1 "$(lan python3 "$traffic" connect 10.77.0.3 10.77.0.1 22 1 1)" 1
-echo "        the neighbour's connections: $without of 100 without, $with with it"
-router "ctwarden log" | head -n 12 | sed 's/^/        /'
-echo "$found" >$limit
+show "the neighbour's connections: $without of 100 without, $with with it" "$(router 'ctwarden log' | head -n 12)"
+echo "$found" >"$limit"
