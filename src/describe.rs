@@ -3,13 +3,12 @@
 //! Shares are in hundredths of a percent, occupancies in permille, times in milliseconds.
 
 use crate::detect::{Evidence, Table};
-use crate::event::Event;
+use crate::hook::Hook;
 use crate::incident::Incident;
 use crate::lease::Backend;
 use crate::observe::tally::Basis;
 use crate::out::Out;
 use crate::protocol::{Answer, Done, Of, Status, Top, Windows};
-use core::fmt;
 
 /// Count, max and buckets.
 pub fn table(o: &mut dyn Out, t: &Table) {
@@ -137,10 +136,14 @@ fn top(o: &mut dyn Out, t: &Top) {
 }
 
 fn done(o: &mut dyn Out, d: &Done) {
+    o.text("what", &d.what.name());
     o.number("before", d.before.0);
     o.number("after", d.after.0);
     o.time("took", d.took);
     o.flag("dry_run", d.dry);
+    if d.dry {
+        o.number("touched", d.before.less(d.after).0);
+    }
     o.array("steps");
     d.steps.iter().for_each(|n| o.number("", *n));
     o.end();
@@ -158,11 +161,21 @@ pub fn answer(o: &mut dyn Out, answer: &Answer) {
         Answer::Top(t) => top(o, t),
         Answer::Done(d) => done(o, d),
         Answer::Windows(w) => windows(o, w),
-        Answer::Log(incidents) => {
+        Answer::Log(log) => {
             o.array("incidents");
-            for i in incidents {
+            for i in &log.incidents {
                 o.object("");
                 incident(o, i);
+                o.end();
+            }
+            o.end();
+            o.array("asked");
+            for a in &log.asked {
+                o.object("");
+                o.time("at", a.at);
+                o.text("what", &a.request);
+                o.text("who", &a.who);
+                o.maybe("incident", Some(a.incident).filter(|n| *n > 0));
                 o.end();
             }
             o.end();
@@ -190,32 +203,13 @@ pub fn metric(o: &mut dyn Out, name: &str, kind: &str, labels: &[(&str, &str)], 
     o.end();
 }
 
-/// What subscribers, listeners and hooks are told of.
-pub struct Change<'a> {
-    /// What kind of change: `verdict`, `rung` (`dry_run`: would be), `window`.
-    pub name: &'static str,
-    /// The new verdict, what is done, `opened` or `closed`.
-    pub what: &'a dyn fmt::Display,
-    /// The verdict before, or the reason.
-    pub why: &'a dyn fmt::Display,
-}
-
-/// The change that an event is; `None`: it is none of those.
-pub fn change(event: &Event) -> Option<Change<'_>> {
-    let (name, what, why): (_, &dyn fmt::Display, &dyn fmt::Display) = match event {
-        Event::Verdict { from, evidence } => ("verdict", &evidence.verdict, from),
-        Event::Decided { decision, dry } => (if *dry { "dry_run" } else { "rung" }, &decision.action, &decision.reason),
-        Event::Opened { impossible, .. } => ("window", &"opened", impossible),
-        Event::Closed { because, .. } => ("window", &"closed", because),
-        _ => return None,
-    };
-    Some(Change { name, what, why })
-}
-
-/// Such a change, with the table as it is.
-pub fn changed(o: &mut dyn Out, change: &Change<'_>, now: &Table) {
-    o.text("change", &change.name);
-    o.text("what", change.what);
-    o.text("why", change.why);
-    table(o, now);
+/// What subscribers and listeners are told: the same as the owner's scripts.
+pub fn hook(o: &mut dyn Out, hook: &Hook) {
+    o.text("action", &hook.action);
+    o.text("reason", &hook.reason);
+    table(o, &hook.table);
+    match &hook.culprit {
+        Some(culprit) => o.text("culprit", culprit),
+        None => o.null("culprit"),
+    }
 }

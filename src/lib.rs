@@ -39,4 +39,5 @@ pub mod stateless;
 pub mod sysctl;
 pub mod text;
 pub mod units;
+pub mod who;
 pub mod wire;

@@ -6,13 +6,14 @@ use ctwarden::decide::ladder::Refusal;
 use ctwarden::decide::shed::Why;
 use ctwarden::detect::{Evidence, Table, Verdict};
 use ctwarden::event::Lifeline;
-use ctwarden::incident::{Culprit, Culprits, Incident, KEPT};
+use ctwarden::incident::{ASKED, Culprit, Culprits, Incident, KEPT};
 use ctwarden::lease::{Backend, Scope};
 use ctwarden::observe::census::KINDS;
 use ctwarden::observe::tally::{Basis, Share, Tally};
 use ctwarden::protocol::*;
 use ctwarden::rung::Rung;
 use ctwarden::units::{Entries, Millis, Permille};
+use ctwarden::who::{Asked, Who};
 use std::net::{IpAddr, Ipv6Addr};
 
 const MOST: Entries = Entries(u32::MAX);
@@ -84,6 +85,20 @@ fn status() -> Answer {
     })
 }
 
+fn log() -> Log {
+    let lease = ctwarden::lease::Lease::Destination { address: ALL, protocol: u8::MAX, port: u16::MAX };
+    let asked = Asked {
+        at: EVER,
+        request: Request::Shed { lease, seconds: u32::MAX },
+        who: Who::web(&[b'x'; 99]),
+        incident: u32::MAX,
+    };
+    Log {
+        incidents: std::iter::repeat_n(incident(), KEPT).collect(),
+        asked: std::iter::repeat_n(asked, ASKED).collect(),
+    }
+}
+
 fn windows() -> Windows {
     Windows {
         backend: Backend::Iptables,
@@ -98,7 +113,7 @@ fn answers() -> Vec<Answer> {
     vec![
         top(),
         status(),
-        Answer::Log(std::iter::repeat_n(incident(), KEPT).collect()),
+        Answer::Log(log()),
         Answer::Done(Done {
             what: Rung::Stateless,
             before: MOST,

@@ -23,13 +23,10 @@ use crate::daemon::root::{Root, STATE_DIR, SystemPath};
 use args::{Arguments, Verb};
 use ctwarden::entry::holder_of;
 use ctwarden::lease::Lease;
-use ctwarden::protocol::Request;
+use ctwarden::protocol::{Request, SHED_SECONDS};
 use exit::Exit;
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
-
-/// `shed` without `--for`.
-const SHED_SECONDS: u32 = 300;
 
 /// Carries a command out.
 pub fn run(arguments: &Arguments) -> Exit {

@@ -8,7 +8,8 @@ use ctwarden::detect::{Table, Verdict};
 use ctwarden::incident::Incident;
 use ctwarden::lease::Backend;
 use ctwarden::observe::tally::{Basis, Share};
-use ctwarden::protocol::{Answer, Ask, By, Done, Of, Reply, Status, Top, Windows};
+use ctwarden::protocol::{Answer, Ask, By, Done, Log, Of, Reply, Status, Top, Windows};
+use ctwarden::rung::Rung;
 use ctwarden::units::Millis;
 use nix::errno::Errno;
 use std::fmt;
@@ -28,7 +29,7 @@ pub fn answer(answer: &Answer, json: bool) -> Exit {
         Answer::Status(s) => status(s),
         Answer::Top(t) => top(t),
         Answer::Done(d) => done(d),
-        Answer::Log(incidents) => log(incidents),
+        Answer::Log(kept) => log(kept),
         Answer::Windows(w) => windows(w),
         Answer::Refused(why) => {
             complain(format_args!("refused: {why}"));
@@ -228,19 +229,20 @@ fn done(d: &Done) {
     let what = d.what.name();
     if d.dry {
         return print(format_args!(
-            "{what}: dry run, nothing changed; {} of {} entries would go",
+            "{what}: dry run, nothing changed; {} of {} entries {}",
             Grouped(d.before.less(d.after).0),
-            Grouped(d.before.0)
+            Grouped(d.before.0),
+            if d.what == Rung::Shed { "are of those that would be capped" } else { "would go" }
         ));
     }
     print(format_args!("{what}: {} -> {} entries in {}", Grouped(d.before.0), Grouped(d.after.0), d.took));
 }
 
-fn log(incidents: &[Incident]) {
-    if incidents.is_empty() {
+fn log(log: &Log) {
+    if log.incidents.is_empty() && log.asked.is_empty() {
         print(format_args!("nothing has happened"));
     }
-    for i in incidents {
+    for i in &log.incidents {
         print(format_args!("{}", Told(i)));
         for c in &i.culprits.sources {
             print(format_args!("    held by {}: {}", c.key, c.share));
@@ -248,6 +250,9 @@ fn log(incidents: &[Incident]) {
         for c in &i.culprits.destinations {
             print(format_args!("    towards {}: {}", c.key, c.share));
         }
+    }
+    for a in &log.asked {
+        print(format_args!("at {} after start: {}, asked for by {}", Span(a.at), a.request, a.who));
     }
 }
 

@@ -1,8 +1,8 @@
 //! A pass under way, and for whom; done in slices between looks at the log.
 
 use super::act::{Trim, TrimStep};
+use super::answer::Asker;
 use super::clock::Moment;
-use super::control::Asker;
 use super::kernel::reader::Progress;
 use super::report::tell;
 use super::run::Daemon;
@@ -32,6 +32,8 @@ pub enum Then {
     Nothing,
     /// Whoever holds too much is capped, before entries are deleted.
     Shed,
+    /// Nothing: a dry run of this rung.
+    Would(Rung),
     /// Room was made: now open.
     Open {
         scope: Scope,
@@ -46,7 +48,7 @@ impl Daemon {
     /// Begins the ladder's trim. It comes first: whoever waits for a census is sent away.
     pub(super) fn begin_trim(&mut self, now: Millis, count: Entries, then: Then, asker: Option<Asker>) {
         if let Some(Job::Census { asker, .. }) = self.job.take() {
-            self.control.answer(asker, &Answer::busy());
+            self.answer(asker, &Answer::busy());
         }
         let culprits =
             then == Then::Shed || self.guard.incidents.current().is_some_and(|i| i.culprits.sources.is_empty());
@@ -75,7 +77,7 @@ impl Daemon {
                 Err(Errno::EOPNOTSUPP) => Answer::NoRules,
                 Err(e) => Answer::Failed { errno: e as i32 },
             };
-            self.control.answer(asker, &answer);
+            self.answer(asker, &answer);
         } else {
             let action = Action::Open { scope };
             let outcome = Outcome { action, before, after: before, took: Millis(0), done: done.is_ok() };
@@ -99,7 +101,7 @@ impl Daemon {
     /// The same at once: before the table is emptied.
     pub(super) fn snapshot_now(&mut self, count: Entries) {
         if let Some(Job::Census { asker, .. }) = self.job.take() {
-            self.control.answer(asker, &Answer::busy());
+            self.answer(asker, &Answer::busy());
         }
         self.begin_snapshot(count);
         while self.job.is_some() {
@@ -161,7 +163,7 @@ impl Daemon {
                     Ok(_) => Answer::Top(self.work.top(by, rows as usize, count)),
                     Err(e) => Answer::Failed { errno: e as i32 },
                 };
-                self.control.answer(asker, &answer);
+                self.answer(asker, &answer);
             }
         }
     }
@@ -187,6 +189,11 @@ impl Daemon {
         if let Some(culprits) = culprits {
             self.note_culprits(culprits);
         }
+        let what = match (then, selection) {
+            (Then::Would(rung), _) => rung,
+            (_, Selection::All) => Rung::Flush,
+            _ => Rung::Trim,
+        };
         if !dry {
             let action = if then == Then::Shed { Action::Shed } else { Action::Trim };
             let outcome = Outcome { action, before, after, took, done: result.is_ok() };
@@ -205,23 +212,13 @@ impl Daemon {
                     tell(Event::Trimmed { before, after, steps, level, took, interrupted, repeated });
                 }
                 if let Some(asker) = asker {
-                    self.control.answer(
-                        asker,
-                        &Answer::Done(Done {
-                            what: if selection == Selection::All { Rung::Flush } else { Rung::Trim },
-                            before,
-                            after,
-                            took,
-                            steps,
-                            dry,
-                        }),
-                    );
+                    self.answer(asker, &Answer::Done(Done { what, before, after, took, steps, dry }));
                 }
             }
             Err(e) => {
                 self.obstacle(Rung::Trim, e);
                 if let Some(asker) = asker {
-                    self.control.answer(asker, &Answer::Failed { errno: e as i32 });
+                    self.answer(asker, &Answer::Failed { errno: e as i32 });
                 }
             }
         }

@@ -10,7 +10,8 @@
 //! system.rs  the machine and its settings, by way of the journal (statefile.rs)
 //! footing.rs memory that stays, a turn on the CPU, an end with the jail
 //! control.rs the socket that the CLI speaks to
-//! ubus/      the object on OpenWrt's bus
+//! ubus/      the object on OpenWrt's bus; no_ubus.rs: in a program without
+//! front.rs   what the loop asks of the command line's side
 //! kernel/    netlink, log, counters
 //! firewall/  leases become packet rules
 //! hooks.rs   the owner's scripts, one at a time, never waited for; bare.rs: how they are started
@@ -34,6 +35,7 @@ pub mod emergency;
 #[cfg(feature = "nft")]
 pub mod firewall;
 pub mod footing;
+pub mod front;
 pub mod hooks;
 pub mod job;
 pub mod kernel;
@@ -47,6 +49,10 @@ pub mod sysctl;
 pub mod system;
 #[cfg(feature = "stateless")]
 pub mod taken;
+#[cfg(feature = "ubus")]
+pub mod ubus;
+#[cfg(not(feature = "ubus"))]
+#[path = "no_ubus.rs"]
 pub mod ubus;
 #[cfg(feature = "stateless")]
 pub mod unload;

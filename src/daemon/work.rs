@@ -285,6 +285,7 @@ impl Pass {
                         }
                         Selection::Kind(only) => only.covers(e.class(), timeouts.idle(e)),
                         Selection::All => true,
+                        Selection::Under(lease) => lease.covers(e),
                     };
                     *evicted += goes as u32;
                     if goes && let Some(evictor) = evictor {

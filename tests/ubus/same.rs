@@ -3,13 +3,14 @@
 use ctwarden::describe;
 use ctwarden::detect::{Evidence, Table, Verdict};
 use ctwarden::entry::Class;
-use ctwarden::incident::{CULPRITS, Culprit, Culprits, Incident, KEPT};
-use ctwarden::lease::Scope;
+use ctwarden::incident::{ASKED, CULPRITS, Culprit, Culprits, Incident, KEPT};
+use ctwarden::lease::{Lease, Scope};
 use ctwarden::observe::tally::{Basis, Tally};
 use ctwarden::out::{Json, Out};
-use ctwarden::protocol::{Answer, By, Done, ROWS_MOST, Status, Top, TopKey, TopRow, Windows};
+use ctwarden::protocol::{Answer, By, Done, Log, ROWS_MOST, Request, Status, Top, TopKey, TopRow, Windows};
 use ctwarden::rung::Rung;
 use ctwarden::units::{Entries, Millis, Permille};
+use ctwarden::who::{Asked, Who};
 use ctwarden::wire::blob::{Fields, Value, Writer};
 use ctwarden::wire::ubus::{Code, Heard, Inbox, Outbox, Session};
 use std::fmt::Write as _;
@@ -76,7 +77,19 @@ pub fn full_status() -> Answer {
 }
 
 pub fn full_log() -> Answer {
-    Answer::Log(std::iter::repeat_n(incident(), KEPT).collect())
+    let asked = Asked {
+        at: Millis(u64::MAX),
+        request: Request::Shed {
+            lease: Lease::of_key("[2001:db8:1111:2222:3333:4444:5555:6666]:65535/udp").unwrap(),
+            seconds: u32::MAX,
+        },
+        who: Who::web(&[b'x'; 99]),
+        incident: 3,
+    };
+    Answer::Log(Log {
+        incidents: std::iter::repeat_n(incident(), KEPT).collect(),
+        asked: std::iter::repeat_n(asked, ASKED).collect(),
+    })
 }
 
 pub fn full_top() -> Answer {
@@ -116,7 +129,7 @@ fn answers() -> Vec<Answer> {
         full_status(),
         quiet,
         full_log(),
-        Answer::Log(heapless::Vec::new()),
+        Answer::Log(Log::default()),
         full_top(),
         state,
         Answer::Done(done),

@@ -43,8 +43,7 @@ impl World {
         let path = socket();
         let room: &'static Mutex<Room> = Box::leak(Box::new(Mutex::new(Room::new())));
         let room = room.lock().unwrap();
-        let of = |path: &str| Path::try_from(path).unwrap();
-        let ubus = Ubus::new(room, [of(path.to_str().unwrap()), of("/nonexistent/ubus.sock")]);
+        let ubus = Ubus::new(room, [path.to_str().unwrap(), "/nonexistent/ubus.sock"].map(Path::new));
         Self {
             path,
             broker: None,
