@@ -103,6 +103,7 @@ wan() { ip netns exec "$names-wan" "$@"; }
 # The init script's own end takes everything in its namespaces along.
 take_down() {
     local side
+    for side in router lan wan; do ip netns pids "$names-$side" | xargs -r kill -9; done
     [ -z "${init-}" ] || kill -9 "$init"
     [ -z "${outer-}" ] || { kill -9 "$outer"; wait "$outer"; }
     for side in router lan wan; do ip netns del "$names-$side"; done

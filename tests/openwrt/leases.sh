@@ -10,7 +10,8 @@ sleep 0.5
 # Of 400 new connections in 2 s, how many arrive.
 arrive() {
     local sink
-    wan python3 "$traffic" sink 9000 "$work/sink" &
+    # Not by wan, which would be a shell: the signal is for the program.
+    ip netns exec "$names-wan" python3 "$traffic" sink 9000 "$work/sink" &
     sink=$!
     sleep 0.4
     lan python3 "$traffic" flows 10.77.0.2 10.78.0.2 9000 400 2

@@ -1,4 +1,10 @@
 # shellcheck shell=bash disable=SC2154
+# ubusd killed and restarted: the object comes back. (The log's does not, here as on a router.)
+bus=$(pgrep -f '^/sbin/ubusd' | while read -r p; do ours "$p" && echo "$p"; done)
+kill "$bus"
+check "ubusd killed: the object is back within 2 s of the socket" eventually 5 router "ubus list ctwarden"
+router "/etc/init.d/log restart"
+
 # opkg remove leaves the user, a config that was changed, and a limit that was saved; and names it.
 router "ctwarden size --save" >/dev/null
 check "size --save keeps the limit" test -s "$root/etc/sysctl.d/60-ctwarden.conf"

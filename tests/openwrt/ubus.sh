@@ -26,12 +26,6 @@ if [ -n "$jail" ]; then
 fi
 check "nobody may not call it" not bus_as nobody call ctwarden status
 
-old=$(pgrep -f '^/sbin/ubusd' | while read -r p; do ours "$p" && echo "$p"; done)
-[ -z "$old" ] || {
-    kill "$old"
-    check "after ubusd was killed the object is back" eventually 10 router "ubus list ctwarden"
-}
-
 # A web session, from the LAN, by HTTP: what LuCI's package lets each group call.
 web() {
     lan curl -s -m 10 http://10.77.0.1/ubus -d "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"call\",\"params\":[\"$1\",\"$2\",\"$3\",$4]}"
