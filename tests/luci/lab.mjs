@@ -9,6 +9,23 @@ export const HOG = '192.168.7.66', PHONE = '192.168.7.20', SIX = 'fd00:7::';
 
 const run = (...command) => execFileSync(command[0], command.slice(1), { encoding: 'utf8', maxBuffer: 1 << 26 });
 
+// So many entries as `conntrack -R` reads them: of a hog, a phone, an IPv6 network and forty light hosts.
+export function entries(number, lan, hog, phone) {
+	const lines = [];
+	for (let i = 0; i < number; i++) {
+		const kind = i % 20, port = 1024 + i % 60000, far = `203.0.${i >> 8 & 255}.${i & 255}`;
+		if (kind < 11)
+			lines.push(`-A -p tcp -s ${hog} -d ${far} --sport ${port} --dport 6881 --state ESTABLISHED -t ${300 + i % 3000} -u SEEN_REPLY,ASSURED`);
+		else if (kind < 13)
+			lines.push(`-A -p udp -s ${phone} -d 198.51.100.53 --sport ${port} --dport 53 -t 25`);
+		else if (kind < 15)
+			lines.push(`-A -p tcp -s ${SIX}${(i % 3 + 16).toString(16)} -d 2001:db8:9::${(i & 0xffff).toString(16)} --sport ${port} --dport 443 --state ESTABLISHED -t 3000 -u SEEN_REPLY,ASSURED`);
+		else
+			lines.push(`-A -p tcp -s ${lan}.${100 + i % 40} -d ${far} --sport ${port} --dport 443 --state ${kind < 17 ? 'TIME_WAIT' : 'ESTABLISHED'} -t ${kind < 17 ? 100 : 3000} -u SEEN_REPLY,ASSURED`);
+	}
+	return lines.join('\n') + '\n';
+}
+
 export class Lab {
 	constructor(program, folder) {
 		this.program = program;
@@ -64,22 +81,10 @@ export class Lab {
 		return this.inside('nft', 'list', 'ruleset');
 	}
 
-	// Fills the table to `part` (of 1; without a limit of our own: of 16,384) with entries of a hog, a phone, an IPv6 network and forty light hosts.
+	// Fills the table to `part` (of 1; without a limit of our own: of 16,384).
 	fill(part) {
-		const want = Math.round(Math.min(this.max(), 16384) * part) - this.count(), lines = [];
-		for (let i = 0; i < want; i++) {
-			const kind = i % 20, port = 1024 + i % 60000, far = `203.0.${i >> 8 & 255}.${i & 255}`;
-			if (kind < 11)
-				lines.push(`-A -p tcp -s ${HOG} -d ${far} --sport ${port} --dport 6881 --state ESTABLISHED -t ${300 + i % 3000} -u SEEN_REPLY,ASSURED`);
-			else if (kind < 13)
-				lines.push(`-A -p udp -s ${PHONE} -d 198.51.100.53 --sport ${port} --dport 53 -t 25`);
-			else if (kind < 15)
-				lines.push(`-A -p tcp -s ${SIX}${(i % 3 + 16).toString(16)} -d 2001:db8:9::${(i & 0xffff).toString(16)} --sport ${port} --dport 443 --state ESTABLISHED -t 3000 -u SEEN_REPLY,ASSURED`);
-			else
-				lines.push(`-A -p tcp -s 192.168.7.${100 + i % 40} -d ${far} --sport ${port} --dport 443 --state ${kind < 17 ? 'TIME_WAIT' : 'ESTABLISHED'} -t ${kind < 17 ? 100 : 3000} -u SEEN_REPLY,ASSURED`);
-		}
 		const file = path.join(this.folder, 'entries');
-		fs.writeFileSync(file, lines.join('\n') + '\n');
+		fs.writeFileSync(file, entries(Math.round(Math.min(this.max(), 16384) * part) - this.count(), '192.168.7', HOG, PHONE));
 		this.inside('conntrack', '-R', file);
 		return this.count();
 	}

@@ -9,7 +9,7 @@ import { HOG, Lab, PHONE } from './lab.mjs';
 import { Server, app } from './server.mjs';
 import { Ubus } from './ubus.mjs';
 import { Uci } from './uci.mjs';
-import { HOSTILE, assert, steps as walk, until } from './walk.mjs';
+import { HOSTILE, assert, leases, steps as walk, until } from './walk.mjs';
 
 const [ program, ubusd, folder, ...wanted ] = process.argv.slice(2);
 const { chromium } = createRequire(path.join(folder, 'package.json'))('playwright-core');
@@ -41,10 +41,7 @@ const site = {
 	hog: HOG, phone: PHONE, names, applies: 500,
 	count: () => lab.count(), held: address => lab.held(address), config: () => fs.readFileSync(lab.config, 'utf8'),
 	fill(part) { lab.fill(part); },
-	// Elements of the sets that leases are given in.
-	sets() { return [ ...lab.rules().matchAll(/set (\S+) \{[^}]*?elements = \{([^}]*)\}/g) ].map(m => [ m[1], m[2] ]); },
-	shed(address) { return this.sets().some(([ name, elements ]) => /shed/.test(name) && elements.includes(address)); },
-	opened() { return this.sets().some(([ name ]) => /open|router/.test(name)); },
+	...leases(() => lab.rules()),
 	async open(page, view, user, options = {}) {
 		const name = view == 'status' ? 'admin/status/overview' : 'admin/network/ctwarden/' + view;
 		const rpc = options.rpc || (Object.keys(walk).length + view.length) % 2 ? '/ubus/' : '/cgi-bin/luci/admin/ubus';
