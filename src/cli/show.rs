@@ -55,7 +55,9 @@ pub fn answer(answer: &Answer, json: bool) -> Exit {
             return Exit::Fault;
         }
         Answer::Busy => {
-            complain(format_args!("the daemon is relieving the table and has no time; try again in a moment"));
+            complain(format_args!(
+                "the daemon has no time: it is relieving the table, or others have asked; try again in a moment"
+            ));
             return Exit::Fault;
         }
         Answer::Failed { errno } => return complain_of(Errno::from_raw(*errno)),
