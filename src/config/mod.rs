@@ -78,6 +78,8 @@ pub struct Config {
     pub lan: Vec<String<INTERFACE>, LANS>,
     /// The router's TCP ports that lifeline and `open` are for.
     pub ports: Vec<u16, PORTS>,
+    /// Write metrics for a textfile collector.
+    pub textfile: bool,
     /// How large the table is to be.
     pub sizing: Policy,
     /// Entries never to be evicted.
@@ -105,6 +107,7 @@ impl Default for Config {
             lifeline_dns: false,
             lan: String::try_from("br-lan").into_iter().collect(),
             ports: [22, 80, 443].into_iter().collect(),
+            textfile: false,
             sizing: Policy::DEFAULT,
             protect: Vec::new(),
         }
