@@ -34,6 +34,7 @@ ctwarden keeps the connection tracking table from shutting the network down.
   ctwarden log              what has happened, with who held the table
   ctwarden history [--span 5m|24h] [--since SLOT]
                             how full it was, and what was done
+  ctwarden metrics          what there is to monitor, as Prometheus reads it
   ctwarden check [F]        names every fault of a config
   ctwarden drill            shows what the guard would do in an attack, under this config
   ctwarden replay F         the same for a recording
@@ -62,6 +63,7 @@ pub enum Verb {
     Drill,
     Log,
     History { span: Span, since: u32 },
+    Metrics,
     Replay { file: &'static str },
 }
 
@@ -211,6 +213,7 @@ fn verb(name: &str) -> Option<Verb> {
         "back" => Verb::Back,
         "drill" => Verb::Drill,
         "log" => Verb::Log,
+        "metrics" => Verb::Metrics,
         "history" => Verb::History { span: Span::default(), since: 0 },
         "replay" => Verb::Replay { file: "" },
         _ => return None,

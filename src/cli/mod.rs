@@ -62,6 +62,7 @@ pub fn run(arguments: &Arguments) -> Exit {
         Verb::Stateless { force, dry_run } => take::stateless(&place, *force, *dry_run),
         Verb::Unload { dry_run } => take::unload(&place, *dry_run),
         Verb::Back => take::back(&place),
+        Verb::Metrics => verbs::only_asked(&place, Request::Metrics, "they are counted by it", json),
         Verb::Log => verbs::only_asked(&place, Request::Log, "incidents are kept by it", json),
         Verb::Drill => replay::drill(&place),
         Verb::Replay { file } => replay::run(&place, file),

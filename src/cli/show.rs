@@ -1,7 +1,7 @@
 //! Answers as text for people or JSON for programs.
 
 use super::exit::{Exit, complain_of};
-use super::text::{Grouped, Paint, cell, complain, keep, print};
+use super::text::{Grouped, Paint, cell, complain, keep, print, print_whole};
 use super::{chart, show_json};
 use ctwarden::describe;
 use ctwarden::detect::{Table, Verdict};
@@ -32,6 +32,7 @@ pub fn answer(answer: &Answer, json: bool) -> Exit {
         Answer::Log(kept) => log(kept),
         Answer::Windows(w) => windows(w),
         Answer::History(h) => chart::history(h),
+        Answer::Metrics(m) => print_whole(&mut |to| m.text(to)),
         Answer::Refused(why) => {
             complain(format_args!("refused: {why}"));
             return Exit::Refused;
