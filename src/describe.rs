@@ -3,13 +3,14 @@
 //! Shares are in hundredths of a percent, occupancies in permille, times in milliseconds.
 
 use crate::detect::{Evidence, Table};
-use crate::event::Event;
+use crate::history::{History, Slot};
+use crate::hook::Hook;
 use crate::incident::Incident;
 use crate::lease::Backend;
+use crate::metrics::{Metrics, Number};
 use crate::observe::tally::Basis;
 use crate::out::Out;
 use crate::protocol::{Answer, Done, Of, Status, Top, Windows};
-use core::fmt;
 
 /// Count, max and buckets.
 pub fn table(o: &mut dyn Out, t: &Table) {
@@ -139,18 +140,54 @@ fn top(o: &mut dyn Out, t: &Top) {
 }
 
 fn done(o: &mut dyn Out, d: &Done) {
+    o.text("what", &d.what.name());
     o.number("before", d.before.0);
     o.number("after", d.after.0);
     o.time("took", d.took);
     o.flag("dry_run", d.dry);
+    if d.dry {
+        o.number("touched", d.before.less(d.after).0);
+    }
     o.array("steps");
     d.steps.iter().for_each(|n| o.number("", *n));
     o.end();
 }
 
+type Part = fn(&Slot) -> u32;
+
+/// A part of a chart. Slot `first + i` is the i-th of each array; a later request with `since` = `next` has what is new.
+pub fn history(o: &mut dyn Out, h: &History) {
+    o.text("span", &h.span.name());
+    for (name, n) in [
+        ("step", h.span.step_s()),
+        ("first", h.first),
+        ("next", h.next()),
+        ("high", h.high.0.into()),
+        ("low", h.low.0.into()),
+    ] {
+        o.number(name, n);
+    }
+    let parts: [(_, Part); 4] =
+        [("count", |s| s.count), ("max", |s| s.max), ("refused", |s| s.refused), ("rungs", |s| s.rungs.into())];
+    for (name, part) in parts {
+        o.array(name);
+        h.slots.iter().for_each(|s| o.number("", part(s)));
+        o.end();
+    }
+}
+
 /// It says something, and does not only refuse.
 pub const fn is_told(answer: &Answer) -> bool {
-    matches!(answer, Answer::Status(_) | Answer::Top(_) | Answer::Done(_) | Answer::Log(_) | Answer::Windows(_))
+    matches!(
+        answer,
+        Answer::Status(_)
+            | Answer::Top(_)
+            | Answer::Done(_)
+            | Answer::Log(_)
+            | Answer::Windows(_)
+            | Answer::History(_)
+            | Answer::Metrics(_)
+    )
 }
 
 /// An answer that [`is_told`]; of others nothing.
@@ -160,11 +197,23 @@ pub fn answer(o: &mut dyn Out, answer: &Answer) {
         Answer::Top(t) => top(o, t),
         Answer::Done(d) => done(o, d),
         Answer::Windows(w) => windows(o, w),
-        Answer::Log(incidents) => {
+        Answer::History(h) => history(o, h),
+        Answer::Metrics(m) => metrics(o, m),
+        Answer::Log(log) => {
             o.array("incidents");
-            for i in incidents {
+            for i in &log.incidents {
                 o.object("");
                 incident(o, i);
+                o.end();
+            }
+            o.end();
+            o.array("asked");
+            for a in &log.asked {
+                o.object("");
+                o.time("at", a.at);
+                o.text("what", &a.request);
+                o.text("who", &a.who);
+                o.maybe("incident", Some(a.incident).filter(|n| *n > 0));
                 o.end();
             }
             o.end();
@@ -180,44 +229,33 @@ pub fn lines(o: &mut dyn Out, name: &str, text: &str) {
     o.end();
 }
 
-/// A row of `metrics`, within an array.
-pub fn metric(o: &mut dyn Out, name: &str, kind: &str, labels: &[(&str, &str)], value: u64) {
-    o.object("");
-    o.text("name", &name);
-    o.text("type", &kind);
-    o.object("labels");
-    labels.iter().for_each(|(name, value)| o.text(name, value));
+/// Rows for a monitoring system; what they mean, and those of them that come and go, is in [`crate::metrics`]. A ratio is told as a
+/// text, since floating point is not for the bus.
+pub fn metrics(o: &mut dyn Out, m: &Metrics) {
+    o.array("metrics");
+    m.each(&mut |row| {
+        o.object("");
+        o.text("name", &row.name);
+        o.text("type", &row.kind);
+        o.object("labels");
+        row.labels.iter().for_each(|(name, value)| o.text(name, value));
+        o.end();
+        match row.value {
+            Number::Whole(n) => o.number("value", n),
+            ratio => o.text("value", &ratio),
+        }
+        o.end();
+    });
     o.end();
-    o.long("value", value);
-    o.end();
 }
 
-/// What subscribers, listeners and hooks are told of.
-pub struct Change<'a> {
-    /// What kind of change: `verdict`, `rung` (`dry_run`: would be), `window`.
-    pub name: &'static str,
-    /// The new verdict, what is done, `opened` or `closed`.
-    pub what: &'a dyn fmt::Display,
-    /// The verdict before, or the reason.
-    pub why: &'a dyn fmt::Display,
-}
-
-/// The change that an event is; `None`: it is none of those.
-pub fn change(event: &Event) -> Option<Change<'_>> {
-    let (name, what, why): (_, &dyn fmt::Display, &dyn fmt::Display) = match event {
-        Event::Verdict { from, evidence } => ("verdict", &evidence.verdict, from),
-        Event::Decided { decision, dry } => (if *dry { "dry_run" } else { "rung" }, &decision.action, &decision.reason),
-        Event::Opened { impossible, .. } => ("window", &"opened", impossible),
-        Event::Closed { because, .. } => ("window", &"closed", because),
-        _ => return None,
-    };
-    Some(Change { name, what, why })
-}
-
-/// Such a change, with the table as it is.
-pub fn changed(o: &mut dyn Out, change: &Change<'_>, now: &Table) {
-    o.text("change", &change.name);
-    o.text("what", change.what);
-    o.text("why", change.why);
-    table(o, now);
+/// What subscribers and listeners are told: the same as the owner's scripts.
+pub fn hook(o: &mut dyn Out, hook: &Hook) {
+    o.text("action", &hook.action);
+    o.text("reason", &hook.reason);
+    table(o, &hook.table);
+    match &hook.culprit {
+        Some(culprit) => o.text("culprit", culprit),
+        None => o.null("culprit"),
+    }
 }

@@ -5,9 +5,10 @@ use crate::decide::trim::Steps;
 use crate::detect::{Evidence, Verdict};
 use crate::journal::Void;
 use crate::lease::{Backend, Lease, Scope, TRANSLATED};
-use crate::protocol::TopKey;
+use crate::protocol::{Request, TopKey};
 use crate::rung::Rung;
 use crate::units::{Entries, Millis, Permille};
+use crate::who::Who;
 use core::fmt;
 
 /// How loud it is said.
@@ -100,6 +101,8 @@ pub enum Event {
     Closed { scope: Scope, lasted: Millis, because: &'static str },
     /// How it stands with the object on ubus, when that changes.
     Ubus(UbusState),
+    /// Somebody asked for this.
+    Asked { request: Request, who: Who },
     /// The incident is over.
     IncidentOver { number: u32, lasted: Millis, refused: u32, evicted: u32 },
 }
@@ -337,6 +340,7 @@ impl fmt::Display for Event {
                 "ubus: ubusd refuses the object (status {status}): its ACL is not loaded, or the name is taken; trying again"
             ),
             Event::Ubus(UbusState::Gone) => f.write_str("ubus: ubusd is gone; trying again"),
+            Event::Asked { request, who } => write!(f, "{request}, asked for by {who}"),
             Event::IncidentOver { number, lasted, refused, evicted } => {
                 write!(f, "incident {number} over after {lasted}: {refused} packets refused, {evicted} entries evicted")
             }

@@ -5,9 +5,12 @@ use crate::detect::{Evidence, Verdict};
 use crate::protocol::TopKey;
 use crate::rung::Rung;
 use crate::units::{Entries, Millis, Permille};
+use crate::who::Asked;
 
 /// Incidents kept. Full: the oldest goes.
 pub const KEPT: usize = 8;
+/// Requests kept. Full: the oldest goes.
+pub const ASKED: usize = 8;
 /// Holders and destinations named in a culprit snapshot.
 pub const CULPRITS: usize = 3;
 /// Calm for this long ends an incident: what flares up again sooner is the same one.
@@ -74,6 +77,7 @@ pub struct Incidents {
     /// The evidence counts refusals anew after each calm; an incident goes on over short ones.
     refused_before: u32,
     refused_last: u32,
+    asked: heapless::Deque<Asked, ASKED>,
 }
 
 /// What a look did to the list of incidents.
@@ -165,6 +169,25 @@ impl Incidents {
     /// The last one to have begun, whether it lasts or not.
     pub fn last(&self) -> Option<&Incident> {
         self.kept.back()
+    }
+
+    /// Keeps what somebody asked for.
+    pub fn asked_for(&mut self, mut asked: Asked) {
+        asked.incident = self.current().map_or(0, |i| i.number);
+        if self.asked.is_full() {
+            self.asked.pop_front();
+        }
+        let _ = self.asked.push_back(asked);
+    }
+
+    /// All that was asked for, oldest first.
+    pub fn asked(&self) -> impl Iterator<Item = &Asked> {
+        self.asked.iter()
+    }
+
+    /// How many there have been.
+    pub const fn numbered(&self) -> u32 {
+        self.numbered
     }
 
     /// All kept, oldest first.

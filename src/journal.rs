@@ -8,7 +8,7 @@ use crate::units::Entries;
 use serde::{Deserialize, Serialize};
 
 /// A record of another version is not understood, and says so.
-pub const VERSION: u8 = 2;
+pub const VERSION: u8 = 3;
 /// Bytes that a record takes at most.
 pub const MOST_BYTES: usize = 128;
 
@@ -85,6 +85,11 @@ pub struct Journal {
     pub sized: Option<Entries>,
     /// Where our packet rules are, or may be.
     pub backend: Backend,
+    /// Rules that need connection tracking have been taken out, or are about to be: what they were is in files beside this
+    /// one.
+    pub stateless: bool,
+    /// The same of the modules.
+    pub unloaded: bool,
     max: Option<Change>,
     buckets: Option<Change>,
     liberal: Option<Change>,
@@ -104,7 +109,17 @@ pub enum Void {
 impl Journal {
     /// Nothing changed yet.
     pub const fn new(boot: [u8; 16]) -> Self {
-        Self { version: VERSION, boot, sized: None, backend: Backend::None, max: None, buckets: None, liberal: None }
+        Self {
+            version: VERSION,
+            boot,
+            sized: None,
+            backend: Backend::None,
+            stateless: false,
+            unloaded: false,
+            max: None,
+            buckets: None,
+            liberal: None,
+        }
     }
 
     /// Reads a record. `Err` says why it does not count.
@@ -180,7 +195,10 @@ impl Journal {
 
     /// Nothing is changed.
     pub fn is_empty(&self) -> bool {
-        Setting::ALL.iter().all(|s| self.change(*s).is_none()) && self.backend == Backend::None
+        Setting::ALL.iter().all(|s| self.change(*s).is_none())
+            && self.backend == Backend::None
+            && !self.stateless
+            && !self.unloaded
     }
 }
 
@@ -216,6 +234,28 @@ mod tests {
             damaged[at] ^= 0x10;
             assert!(Journal::decode(&damaged[..length], BOOT).is_err(), "byte {at}");
             assert!(Journal::decode(&room[..at], BOOT).is_err(), "cut at {at}");
+        }
+    }
+
+    /// The fullest record there is fits its room with a third to spare.
+    #[test]
+    fn a_record_of_all_that_can_be_changed_fits() {
+        let mut j = Journal::new([0xff; 16]);
+        for setting in Setting::ALL {
+            j.intend(setting, Entries(u32::MAX), Entries(u32::MAX - 1));
+        }
+        (j.sized, j.backend, j.stateless, j.unloaded) = (Some(Entries(u32::MAX)), Backend::Script, true, true);
+        let mut room = [0; MOST_BYTES];
+        let bytes = j.encode(&mut room).unwrap();
+        assert!(bytes.len() <= MOST_BYTES * 2 / 3, "{}", bytes.len());
+        assert_eq!(Journal::decode(bytes, [0xff; 16]), Ok(j));
+    }
+
+    #[test]
+    fn rules_and_modules_taken_out_are_on_record() {
+        for (stateless, unloaded) in [(true, false), (false, true)] {
+            let j = Journal { stateless, unloaded, ..Journal::new(BOOT) };
+            assert!(!j.is_empty());
         }
     }
 

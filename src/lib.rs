@@ -20,11 +20,15 @@ pub mod entry;
 pub mod event;
 pub mod firewall;
 pub mod guard;
+pub mod history;
+pub mod hook;
 pub mod incident;
 #[cfg(feature = "iptables")]
 pub mod iptables;
 pub mod journal;
 pub mod lease;
+pub mod metrics;
+pub mod modules;
 pub mod nftables;
 pub mod observe;
 pub mod out;
@@ -32,6 +36,11 @@ pub mod protocol;
 pub mod replay;
 pub mod rung;
 pub mod sizing;
+#[cfg(feature = "nft")]
+pub mod stateless;
+pub mod sysctl;
 pub mod text;
+pub mod totals;
 pub mod units;
+pub mod who;
 pub mod wire;

@@ -9,13 +9,16 @@ use crate::decide::trim::Steps;
 use crate::detect::Evidence;
 use crate::entry::Class;
 use crate::event::Lifeline;
-use crate::incident::{Incident, KEPT};
+use crate::history::{History, Span};
+use crate::incident::{ASKED, Incident, KEPT};
 use crate::lease::{Backend, Lease, Scope};
+use crate::metrics::Metrics;
 use crate::observe::census::{KINDS, PROTOCOLS};
 use crate::observe::keys::{Destination, Host, Prefix};
 use crate::observe::tally::{Basis, Tally};
 use crate::rung::{RUNGS, Rung};
 use crate::units::{Entries, Millis};
+use crate::who::Asked;
 use core::fmt;
 use core::net::IpAddr;
 use serde::{Deserialize, Serialize};
@@ -54,6 +57,9 @@ pub enum Only {
 /// What `trim --only idle` calls idle: nobody waits that long at a keyboard without a packet.
 pub const IDLE_S: u32 = 60;
 
+/// `shed` where no time is said.
+pub const SHED_SECONDS: u32 = 300;
+
 /// What is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs)]
@@ -79,6 +85,55 @@ pub enum Request {
     },
     /// Close, and end all caps.
     Close,
+    /// A chart, from the slot of this number on.
+    History {
+        span: Span,
+        since: u32,
+    },
+    /// What a monitoring system reads.
+    Metrics,
+    /// Read the config anew. Only over ubus; here there are signals.
+    Reload,
+}
+
+impl Request {
+    /// It changes something: who asked is to be kept.
+    pub const fn changes(&self) -> bool {
+        !matches!(
+            self,
+            Request::Status | Request::Top { .. } | Request::Log | Request::History { .. } | Request::Metrics
+        )
+    }
+}
+
+impl fmt::Display for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = match *self {
+            Request::Status => "status",
+            Request::Log => "log",
+            Request::Top { .. } => "top",
+            Request::Flush | Request::Trim(Selection::All) => "flush",
+            Request::Close => "close",
+            Request::Reload => "reload",
+            Request::History { .. } => "history",
+            Request::Metrics => "metrics",
+            Request::Trim(Selection::Level) => "trim",
+            Request::Trim(Selection::Source(source, only)) => {
+                return write!(f, "trim {}{}", source, only.map_or("", |only| only.name()));
+            }
+            Request::Trim(Selection::Kind(only)) => return write!(f, "trim{}", only.name()),
+            Request::Trim(Selection::Under(lease)) => return write!(f, "trim {lease}"),
+            Request::Shed { lease, seconds } => return write!(f, "shed {lease} for {seconds} s"),
+            Request::Open { scope, seconds } => {
+                f.write_str("open")?;
+                if let Some(scope) = scope {
+                    write!(f, " {}", scope.name())?;
+                }
+                return seconds.map_or(Ok(()), |seconds| write!(f, " for {seconds} s"));
+            }
+        };
+        f.write_str(word)
+    }
 }
 
 /// A request, and what the reply is to look like.
@@ -112,6 +167,8 @@ pub enum Selection {
     Kind(Only),
     /// All: for a flush by tuple.
     All,
+    /// All that this lease would cap if they were new.
+    Under(Lease),
 }
 
 /// What is answered.
@@ -121,9 +178,11 @@ pub enum Answer {
     Status(Status),
     Top(Top),
     Done(Done),
-    Log(heapless::Vec<Incident, KEPT>),
+    Log(Log),
     /// The windows as they are after the request.
     Windows(Windows),
+    History(History),
+    Metrics(Metrics),
     /// By budget or breaker.
     Refused(Refusal),
     /// There are no rules to give a lease by.
@@ -153,6 +212,15 @@ impl Answer {
     pub fn not_understood() -> Self {
         Answer::NotUnderstood
     }
+}
+
+/// What has happened, and who asked for what.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Log {
+    /// The oldest first.
+    pub incidents: heapless::Vec<Incident, KEPT>,
+    /// The oldest first.
+    pub asked: heapless::Vec<Asked, ASKED>,
 }
 
 /// What came of a trim or flush.
@@ -335,6 +403,14 @@ impl Only {
             "idle" => Only::Idle,
             _ => return None,
         })
+    }
+    /// The word behind a space.
+    const fn name(self) -> &'static str {
+        match self {
+            Only::Unreplied => " unreplied",
+            Only::Closing => " closing",
+            Only::Idle => " idle",
+        }
     }
     /// Is an entry of this class, idle for so many seconds, one of them?
     pub const fn covers(self, class: Class, idle_s: u32) -> bool {

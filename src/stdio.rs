@@ -1,5 +1,6 @@
 //! Standard output and error as bare descriptors: std's buffered output is 3 KB on MIPS and a heap allocation, for nothing
-//! that is wanted here. Unsafe code is here, in `begin`, and where nix is too large: `link` and the firewall's programs.
+//! that is wanted here. Unsafe code is here, in `begin`, and where nix is too large: `link`, the firewall's programs, the
+//! owner's scripts.
 #![allow(unsafe_code)]
 
 use std::os::fd::BorrowedFd;

@@ -32,6 +32,11 @@ pub fn after<'a>(text: &'a [u8], before: &str) -> Option<&'a [u8]> {
     text.strip_prefix(before.as_bytes())
 }
 
+/// Decimal digits and nothing else; `None` also when it does not fit.
+pub fn number(digits: &str) -> Option<u32> {
+    crate::observe::text::decimal32(digits.as_bytes())
+}
+
 /// What a table says of a word.
 pub fn find<T: Copy>(table: &[(&str, T)], word: &[u8]) -> Option<T> {
     table.iter().find(|(name, _)| name.as_bytes() == word).map(|(_, is)| *is)

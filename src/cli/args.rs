@@ -1,9 +1,10 @@
 //! The command line.
 
 use crate::daemon::root::PATH_MOST;
+use ctwarden::history::Span;
 use ctwarden::lease::Scope;
 use ctwarden::protocol::{By, Only, ROWS_MOST};
-use ctwarden::text::cut;
+use ctwarden::text::{cut, number};
 use std::fmt;
 use std::net::IpAddr;
 
@@ -25,14 +26,22 @@ ctwarden keeps the connection tracking table from shutting the network down.
   ctwarden open [--scope router|lan|all] [--for SECONDS]
                             lets in, by a lease that the kernel ends by itself
   ctwarden close            ends that, and all caps
+  ctwarden stateless [--force] [--dry-run]
+                            takes out the rules that need connection tracking
+  ctwarden unload [--dry-run]
+                            unloads its modules, where nothing holds them
+  ctwarden back             puts back what these two took out
   ctwarden log              what has happened, with who held the table
+  ctwarden history [--span 5m|24h] [--since SLOT]
+                            how full it was, and what was done
+  ctwarden metrics          what there is to monitor, as Prometheus reads it
   ctwarden check [F]        names every fault of a config
   ctwarden drill            shows what the guard would do in an attack, under this config
   ctwarden replay F         the same for a recording
   ctwarden --version, --help
 
-Most take --json, --config, --root and --socket. status, top, size, trim and flush need no daemon.
-Exit status: 0 done, 1 fault found, 2 usage, 3 no daemon, 4 not permitted, 5 refused by budget.
+Most take --json, --config, --root and --socket. All but open, close and log need no daemon.
+Exit status: 0 done, 1 fault found, 2 usage, 3 no daemon, 4 not permitted, 5 refused.
 ";
 
 /// What is to be done.
@@ -48,8 +57,13 @@ pub enum Verb {
     Shed { source: Option<IpAddr>, seconds: Option<u32> },
     Open { scope: Option<Scope>, seconds: Option<u32> },
     Close,
+    Stateless { force: bool, dry_run: bool },
+    Unload { dry_run: bool },
+    Back,
     Drill,
     Log,
+    History { span: Span, since: u32 },
+    Metrics,
     Replay { file: &'static str },
 }
 
@@ -94,7 +108,7 @@ const fn fault(argument: &'static str, what: &'static str) -> Fault {
 }
 
 /// The state folder leaves room for the names of the files in it.
-const VALUE_MOST: usize = PATH_MOST - "/journal.new".len();
+const VALUE_MOST: usize = PATH_MOST - "/stateless.nft.new".len();
 
 /// What an option does with its value, which is empty where it takes none.
 type Set = fn(&mut Arguments, &'static str) -> Option<()>;
@@ -147,6 +161,9 @@ const OPTIONS: &[Known] = &[
         Some(())
     }),
     option("--dry-run", "run", "", part!(Run, dry_run, |_| Some(true))),
+    option("--dry-run", "stateless", "", part!(Stateless, dry_run, |_| Some(true))),
+    option("--dry-run", "unload", "", part!(Unload, dry_run, |_| Some(true))),
+    option("--force", "stateless", "", part!(Stateless, force, |_| Some(true))),
     option("--debug", "run", "", part!(Run, debug, |_| Some(true))),
     option("", "check", "", part!(Check, file, |w| Some(Some(w)))),
     option("", "replay", "", part!(Replay, file, |w| Some(w))),
@@ -164,6 +181,8 @@ const OPTIONS: &[Known] = &[
     option("--by", "top", "source, prefix, destination or state", part!(Top, by, By::from_name)),
     option("--only", "trim", "unreplied, closing or idle", part!(Trim, only, |w| Only::from_name(w).map(Some))),
     option("--scope", "open", "router, lan or all", part!(Open, scope, |w| Scope::from_name(w).map(Some))),
+    option("--span", "history", "5m or 24h", part!(History, span, Span::from_name)),
+    option("--since", "history", "the number of a slot", part!(History, since, number)),
     option("", "shed", "an IPv4 or IPv6 address", part!(Shed, source, |w| w.parse::<IpAddr>().ok().map(Some))),
     option("--for", "shed", SECONDS, part!(Shed, seconds, |w| a_time(w).map(Some))),
     option("--for", "open", SECONDS, part!(Open, seconds, |w| a_time(w).map(Some))),
@@ -171,10 +190,6 @@ const OPTIONS: &[Known] = &[
 ];
 
 const SECONDS: &str = "a number of seconds from 1 to 86400";
-
-fn number(word: &str) -> Option<u32> {
-    u32::from_str_radix(word, 10).ok()
-}
 
 fn a_time(word: &str) -> Option<u32> {
     number(word).filter(|s| (1..=86_400).contains(s))
@@ -193,8 +208,13 @@ fn verb(name: &str) -> Option<Verb> {
         "shed" => Verb::Shed { source: None, seconds: None },
         "open" => Verb::Open { scope: None, seconds: None },
         "close" => Verb::Close,
+        "stateless" => Verb::Stateless { force: false, dry_run: false },
+        "unload" => Verb::Unload { dry_run: false },
+        "back" => Verb::Back,
         "drill" => Verb::Drill,
         "log" => Verb::Log,
+        "metrics" => Verb::Metrics,
+        "history" => Verb::History { span: Span::default(), since: 0 },
         "replay" => Verb::Replay { file: "" },
         _ => return None,
     })

@@ -1,14 +1,15 @@
 //! Answers as text for people or JSON for programs.
 
 use super::exit::{Exit, complain_of};
-use super::show_json;
-use super::text::{Grouped, Paint, cell, complain, keep, print};
+use super::text::{Grouped, Paint, cell, complain, keep, print, print_whole};
+use super::{chart, show_json};
 use ctwarden::describe;
 use ctwarden::detect::{Table, Verdict};
 use ctwarden::incident::Incident;
 use ctwarden::lease::{Backend, TRANSLATED};
 use ctwarden::observe::tally::{Basis, Share};
-use ctwarden::protocol::{Answer, Ask, By, Done, Of, Reply, Status, Top, Windows};
+use ctwarden::protocol::{Answer, Ask, By, Done, Log, Of, Reply, Status, Top, Windows};
+use ctwarden::rung::Rung;
 use ctwarden::units::Millis;
 use nix::errno::Errno;
 use std::fmt;
@@ -28,8 +29,10 @@ pub fn answer(answer: &Answer, json: bool) -> Exit {
         Answer::Status(s) => status(s),
         Answer::Top(t) => top(t),
         Answer::Done(d) => done(d),
-        Answer::Log(incidents) => log(incidents),
+        Answer::Log(kept) => log(kept),
         Answer::Windows(w) => windows(w),
+        Answer::History(h) => chart::history(h),
+        Answer::Metrics(m) => print_whole(&mut |to| m.text(to)),
         Answer::Refused(why) => {
             complain(format_args!("refused: {why}"));
             return Exit::Refused;
@@ -53,7 +56,9 @@ pub fn answer(answer: &Answer, json: bool) -> Exit {
             return Exit::Fault;
         }
         Answer::Busy => {
-            complain(format_args!("the daemon is relieving the table and has no time; try again in a moment"));
+            complain(format_args!(
+                "the daemon has no time: it is relieving the table, or others have asked; try again in a moment"
+            ));
             return Exit::Fault;
         }
         Answer::Failed { errno } => return complain_of(Errno::from_raw(*errno)),
@@ -239,19 +244,20 @@ fn done(d: &Done) {
     let what = d.what.name();
     if d.dry {
         return print(format_args!(
-            "{what}: dry run, nothing changed; {} of {} entries would go",
+            "{what}: dry run, nothing changed; {} of {} entries {}",
             Grouped(d.before.less(d.after).0),
-            Grouped(d.before.0)
+            Grouped(d.before.0),
+            if d.what == Rung::Shed { "are of those that would be capped" } else { "would go" }
         ));
     }
     print(format_args!("{what}: {} -> {} entries in {}", Grouped(d.before.0), Grouped(d.after.0), d.took));
 }
 
-fn log(incidents: &[Incident]) {
-    if incidents.is_empty() {
+fn log(log: &Log) {
+    if log.incidents.is_empty() && log.asked.is_empty() {
         print(format_args!("nothing has happened"));
     }
-    for i in incidents {
+    for i in &log.incidents {
         print(format_args!("{}", Told(i)));
         for c in &i.culprits.sources {
             print(format_args!("    held by {}: {}", c.key, c.share));
@@ -259,6 +265,9 @@ fn log(incidents: &[Incident]) {
         for c in &i.culprits.destinations {
             print(format_args!("    towards {}: {}", c.key, c.share));
         }
+    }
+    for a in &log.asked {
+        print(format_args!("at {} after start: {}, asked for by {}", Span(a.at), a.request, a.who));
     }
 }
 

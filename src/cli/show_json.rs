@@ -2,6 +2,8 @@
 
 use super::size::explain;
 use super::text::print_whole;
+use crate::daemon::root::Root;
+use crate::daemon::sysctl;
 use ctwarden::describe;
 use ctwarden::detect::Table;
 use ctwarden::out::{Fill, Json, Out};
@@ -43,5 +45,20 @@ pub fn plan(o: &mut dyn Out, p: &Plan) {
             o.end();
         });
     }
+    o.end();
+}
+
+/// The lines of sysctl files that set a limit at boot.
+pub fn files(o: &mut dyn Out, root: &Root) {
+    o.array("files");
+    sysctl::each(root, &mut |set| {
+        o.object("");
+        o.text("file", set.file);
+        o.number("line", set.line);
+        o.text("name", &set.what.key);
+        o.number("value", set.what.value.0);
+        o.flag("wins", set.wins);
+        o.end();
+    });
     o.end();
 }

@@ -6,16 +6,18 @@ use super::exit::{Exit, Why, complain_of};
 use super::show_json;
 use super::text::{Grouped, cell, complain, print};
 use crate::daemon::kernel::counters::Counters;
-use crate::daemon::root::{MAX, SYSCTL_FOLDER, SYSCTL_FRAGMENT, terminated};
+use crate::daemon::root::{MAX, SYSCTL_FRAGMENT, terminated};
+use crate::daemon::statefile::{make_folders, put_whole};
+use crate::daemon::sysctl::{self, Set};
 use crate::daemon::system;
 use ctwarden::board;
 use ctwarden::journal::Setting;
 use ctwarden::sizing::{self, CeilingOf, Found, Plan, Step};
 use ctwarden::units::{Entries, Kib};
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, OFlag, open, renameat};
+use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
-use nix::unistd::{fsync, mkdir, unlink, write};
+use nix::unistd::fsync;
 use std::fmt::{self, Write as _};
 
 #[inline(never)]
@@ -42,11 +44,18 @@ pub fn run(place: &Place, ram_mib: Option<u32>, board_name: Option<&str>, apply:
         machine.mem_total = Kib(mib.saturating_mul(1024));
         machine.mem_available = machine.mem_total;
     }
-    let plan = sizing::plan(&machine, &config.sizing, found.as_ref().filter(|_| !other));
+    let file = sysctl::owners_max(&place.root).filter(|_| !other);
+    let plan = sizing::plan_beside(file, &machine, &config.sizing, found.as_ref().filter(|_| !other));
     if json {
-        show_json::print(&|o| show_json::plan(o, &plan));
+        show_json::print(&|o| {
+            show_json::plan(o, &plan);
+            show_json::files(o, &place.root);
+        });
     } else {
         explain_plan(&plan, found.as_ref(), other, machine.board);
+        if !other {
+            sysctl::each(&place.root, &mut |set| at_boot(set));
+        }
     }
     // With --json the plan is the whole answer.
     let say = |text: fmt::Arguments<'_>| {
@@ -64,9 +73,13 @@ pub fn run(place: &Place, ram_mib: Option<u32>, board_name: Option<&str>, apply:
     Exit::Done
 }
 
-fn explain_plan(plan: &Plan, found: Option<&Found>, other: bool, board: Option<&board::Board>) {
-    if let Some(board) = board {
-        print(format_args!("{:<26}{:>12}  {}", "board", board.class.name, board.name));
+fn explain_plan(plan: &Plan, found: Option<&Found>, other: bool, board: Option<board::Board>) {
+    match board {
+        Some(board) => {
+            let name = if board.name.is_empty() { "not listed, known by its radios" } else { board.name };
+            print(format_args!("{:<26}{:>12}  {name}", "board", board.class.name));
+        }
+        None => row("board", format_args!("-"), format_args!("not listed: what radios take is not counted")),
     }
     for step in &plan.steps {
         explain(step, &row);
@@ -84,6 +97,18 @@ fn explain_plan(plan: &Plan, found: Option<&Found>, other: bool, board: Option<&
             Some(now) => row(what, n, format_args!("now {}", Grouped(now.0))),
         }
     }
+}
+
+/// A file that sets a limit.
+fn at_boot(set: &Set<'_>) {
+    let what = if set.what.setting == Setting::Max { "max" } else { "buckets" };
+    let effect = match set {
+        Set { counts: false, .. } => "; no such name in this kernel",
+        Set { wins: true, .. } => "; the last one: it wins",
+        _ => "",
+    };
+    let value = format_args!("{}", Grouped(set.what.value.0));
+    row("at boot", value, format_args!("{what}, by {}:{}{effect}", set.file, set.line));
 }
 
 /// What, how much, and why.
@@ -130,6 +155,7 @@ pub fn explain(step: &Step, row: Tell<'_>) {
         }
         Step::FoundKept(n) => entries("  the system has more", n, format_args!("kept")),
         Step::FoundLowered(n) => entries("  the system has more", n, format_args!("lowered: enforce is on")),
+        Step::FileKept(n) => entries("  a sysctl file has more", n, format_args!("kept")),
         Step::FoundUnlimited => row("  the system has no limit", format_args!("-"), format_args!("counts as not set")),
         Step::WholePage(n) => entries("  raised to a whole page", n, format_args!("buckets come in pages")),
         Step::BucketsKept(n) => entries("  buckets that fit it", n, none),
@@ -194,18 +220,20 @@ fn keep(place: &Place, max: Entries, say: &dyn Fn(fmt::Arguments<'_>)) -> Result
     for byte in there.unwrap_or(&MAX[0]).bytes().skip("proc/sys/".len()) {
         let _ = key.push(if byte == b'/' { '.' } else { char::from(byte) });
     }
-    let _ = mkdir(&terminated(&root.path(&[SYSCTL_FOLDER])), Mode::from_bits_truncate(0o755));
-    let (path, fresh) = (root.path(&[SYSCTL_FRAGMENT]), root.path(&[SYSCTL_FRAGMENT, ".new"]));
+    let path = root.path(&[SYSCTL_FRAGMENT]);
+    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    make_folders(folder)?;
     let mut text = heapless::String::<256>::new();
     let _ = writeln!(text.as_mut_view(), "# written by: ctwarden size --save\n{key}={max}");
-    let fd =
-        open(&terminated(&fresh), OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC, Mode::from_bits_truncate(0o644))?;
-    let whole = write(&fd, text.as_bytes()).is_ok_and(|n| n == text.len()) && fsync(&fd).is_ok();
-    if !whole {
-        let _ = unlink(&terminated(&fresh));
-        return Err(Errno::EIO);
-    }
-    renameat(AT_FDCWD, &terminated(&fresh), AT_FDCWD, &terminated(&path))?;
+    put_whole(&path, 0o644, &[text.as_bytes()])?;
+    // The new name is on the disk, not only what is behind it.
+    open(&terminated(folder), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).and_then(fsync)?;
     say(format_args!("kept in {path}"));
+    sysctl::each(root, &mut |set| {
+        if set.wins && set.what.setting == Setting::Max && set.what.value != max {
+            let value = Grouped(set.what.value.0);
+            say(format_args!("but {}:{} comes after it and sets {value}: that wins at boot", set.file, set.line));
+        }
+    });
     Ok(())
 }

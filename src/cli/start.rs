@@ -1,15 +1,19 @@
 //! `run`: what the daemon needs before its loop begins.
 
-use super::Place;
-use super::check::load_or_complain;
+use super::check::{self, load_or_complain};
 use super::exit::{Exit, Why};
-use super::text::complain;
+use super::text::{complain, keep};
+use super::{Place, replay, show_json, take};
 use crate::daemon::control::Control;
+use crate::daemon::footing::settle;
+use crate::daemon::front::{Front, Reload, Shown};
 use crate::daemon::report;
-use crate::daemon::run::{Daemon, Reload};
+use crate::daemon::run::Daemon;
 use crate::daemon::signals::Signals;
 use crate::daemon::statefile::{StateFault, StateFile};
 use ctwarden::config::Config;
+use ctwarden::out::Out;
+use ctwarden::sizing::Plan;
 
 /// Says so if the config switches it off.
 fn is_off(config: &Config) -> bool {
@@ -55,14 +59,30 @@ pub fn run(place: Place, dry_run: bool, debug: bool) -> Exit {
             return Exit::Fault;
         }
     };
+    if let Err(e) = settle(config.realtime) {
+        complain(format_args!("realtime: {}", Why(e)));
+    }
     report::start(debug);
+    // Of a former run, or by hand: a guard begins with what the owner had.
+    take::back_logged(&place);
     let mut daemon = Daemon::new(place.root.clone(), config, state, control);
-    daemon.run(&signals, || {
-        let config = load_or_complain(&place, None);
-        match config {
+    daemon.run(&signals, &Here { place: &place, dry_run });
+    take::back_logged(&place);
+    Exit::Done
+}
+
+/// What the loop asks of us.
+struct Here<'a> {
+    place: &'a Place,
+    dry_run: bool,
+}
+
+impl Front for Here<'_> {
+    fn reload(&self) -> Reload {
+        match load_or_complain(self.place, None) {
             Some(config) if is_off(&config) => Reload::Leave,
             Some(mut config) => {
-                config.dry_run |= dry_run;
+                config.dry_run |= self.dry_run;
                 Reload::Config(config)
             }
             None => {
@@ -70,6 +90,15 @@ pub fn run(place: Place, dry_run: bool, debug: bool) -> Exit {
                 Reload::Stay
             }
         }
-    });
-    Exit::Done
+    }
+    fn show(&self, what: Shown, to: &mut dyn FnMut(bool, &str)) {
+        let shown = || match what {
+            Shown::Check => check::run(self.place, None),
+            Shown::Drill => replay::drill(self.place),
+        };
+        keep(false, &shown, &mut |exit, text| to(exit == Exit::Done, text));
+    }
+    fn plan(&self, plan: &Plan, o: &mut dyn Out) {
+        show_json::plan(o, plan);
+    }
 }

@@ -2,6 +2,7 @@
 
 use super::Mark;
 use crate::entry::protocol;
+use crate::observe::text::{decimal32, hex32};
 use crate::text::cut;
 use core::fmt;
 use core::ops::RangeInclusive;
@@ -70,7 +71,7 @@ impl Form {
             "" => unit.plain,
             _ => unit.suffixes.iter().find(|(s, _)| *s == suffix)?.1,
         };
-        let value = u32::from_str_radix(number, 10).ok()?.checked_mul(worth)?;
+        let value = decimal32(number.as_bytes())?.checked_mul(worth)?;
         let inside =
             value >= range.start().saturating_mul(unit.plain) && value <= range.end().saturating_mul(unit.plain);
         inside.then_some(value)
@@ -127,12 +128,10 @@ pub(super) fn mark(text: &str) -> Option<Mark> {
 
 /// 32 bits, decimal or with 0x.
 fn bits(text: &str) -> Option<u32> {
-    let (digits, radix) = match text.strip_prefix("0x") {
-        Some(digits) => (digits, 16),
-        None => (text, 10),
-    };
-    // from_str_radix takes a sign.
-    if digits.starts_with("+") { None } else { u32::from_str_radix(digits, radix).ok() }
+    match text.strip_prefix("0x") {
+        Some(digits) => hex32(digits.as_bytes()),
+        None => decimal32(text.as_bytes()),
+    }
 }
 
 #[cfg(test)]

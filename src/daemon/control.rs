@@ -66,6 +66,11 @@ impl Control {
         Ok(Self { render, listener: listener.into(), path: kept, peers: [const { None }; CONNECTIONS] })
     }
 
+    /// How answers become text.
+    pub fn render(&self) -> Render {
+        self.render
+    }
+
     /// What to poll: the listener while there is a place, and every peer that has not asked yet.
     pub fn poll_fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         let listener = self.peers.iter().any(Option::is_none).then(|| self.listener.as_fd());

@@ -14,7 +14,7 @@ use super::report::{tell, tell_kept_out};
 use super::run::Daemon;
 use super::system;
 use ctwarden::config::{Config, LANS};
-use ctwarden::decide::shed::{Pressure, Spared, may_shed};
+use ctwarden::decide::shed::{Pressure, Spared, Why, may_shed};
 use ctwarden::detect::Verdict;
 use ctwarden::event::{Event, Lifeline};
 use ctwarden::journal::Setting;
@@ -194,12 +194,14 @@ impl Daemon {
         let _ = self.shed(&choice.leases, choice.left_out);
     }
 
-    /// Somebody asked for this cap.
-    pub(super) fn shed_asked(&mut self, lease: &Lease, until: Millis) -> Answer {
+    /// Why this is never capped, if so.
+    pub(super) fn spared(&self, lease: &Lease) -> Option<Why> {
         let spared = Spared { own: &addresses::own(), lan: &lan(&self.config), protect: &self.config.protect };
-        if let Err(why) = may_shed(lease, &spared) {
-            return Answer::Spared(why);
-        }
+        may_shed(lease, &spared).err()
+    }
+
+    /// Somebody asked for this cap, which is not of the [`spared`](Self::spared).
+    pub(super) fn shed_asked(&mut self, lease: &Lease, until: Millis) -> Answer {
         if let Err(e) = self.shed(core::slice::from_ref(lease), 0) {
             return Answer::Failed { errno: e as i32 };
         }
@@ -344,7 +346,7 @@ impl Daemon {
 
     /// Has the firewall been loaded anew? Then what ran is put back with the time that it had left.
     pub(super) fn recheck_firewall(&mut self) {
-        if self.emergency.firewall.backend() == Backend::None {
+        if self.emergency.firewall.backend() == Backend::None || self.state.rules_are_out() {
             return;
         }
         let Self { emergency: e, root, config, .. } = self;

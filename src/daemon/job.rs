@@ -1,8 +1,8 @@
 //! A pass under way, and for whom; done in slices between looks at the log.
 
 use super::act::{Trim, TrimStep};
+use super::answer::Asker;
 use super::clock::Moment;
-use super::control::Asker;
 use super::kernel::reader::Progress;
 use super::report::tell;
 use super::run::Daemon;
@@ -22,6 +22,8 @@ pub enum Job {
     Trim { trim: Trim, began: Millis, asker: Option<Asker>, then: Then },
     /// Somebody wants to know who holds the table.
     Census { pass: Pass, asker: Asker, by: By, rows: u8, count: Entries },
+    /// The same for metrics: somebody asks, or the textfile is due.
+    Metrics { pass: Pass, asker: Option<Asker> },
     /// Who holds it, for the incident: where the first rung is not the one that looks anyway.
     Snapshot { pass: Pass },
 }
@@ -32,6 +34,8 @@ pub enum Then {
     Nothing,
     /// Whoever holds too much is capped, before entries are deleted.
     Shed,
+    /// Nothing: a dry run of this rung.
+    Would(Rung),
     /// Room was made: now open.
     Open {
         scope: Scope,
@@ -45,9 +49,7 @@ const TELL_AGAIN: Millis = Millis(10_000);
 impl Daemon {
     /// Begins the ladder's trim. It comes first: whoever waits for a census is sent away.
     pub(super) fn begin_trim(&mut self, now: Millis, count: Entries, then: Then, asker: Option<Asker>) {
-        if let Some(Job::Census { asker, .. }) = self.job.take() {
-            self.control.answer(asker, &Answer::busy());
-        }
+        self.send_away();
         let culprits =
             then == Then::Shed || self.guard.incidents.current().is_some_and(|i| i.culprits.sources.is_empty());
         match Trim::begin(Selection::Level, culprits, false, &mut self.work, &self.root, count) {
@@ -60,6 +62,15 @@ impl Daemon {
                 // What cannot be made room for is opened all the same: the owner has to get in.
                 self.follow_up(then, asker);
             }
+        }
+    }
+
+    /// Nobody waits for a census while there is something to be done. Metrics are told with the last one's.
+    fn send_away(&mut self) {
+        match self.job.take() {
+            Some(Job::Census { asker, .. }) => self.answer(asker, &Answer::busy()),
+            Some(Job::Metrics { asker, .. }) => self.tell_metrics(asker),
+            _ => {}
         }
     }
 
@@ -76,7 +87,7 @@ impl Daemon {
                 Err(Errno::EADDRNOTAVAIL) => Answer::Translated,
                 Err(e) => Answer::Failed { errno: e as i32 },
             };
-            self.control.answer(asker, &answer);
+            self.answer(asker, &answer);
         } else {
             let action = Action::Open { scope };
             let outcome = Outcome { action, before, after: before, took: Millis(0), done: done.is_ok() };
@@ -99,9 +110,7 @@ impl Daemon {
 
     /// The same at once: before the table is emptied.
     pub(super) fn snapshot_now(&mut self, count: Entries) {
-        if let Some(Job::Census { asker, .. }) = self.job.take() {
-            self.control.answer(asker, &Answer::busy());
-        }
+        self.send_away();
         self.begin_snapshot(count);
         while self.job.is_some() {
             self.work_on(1_000_000);
@@ -127,7 +136,7 @@ impl Daemon {
                         Err(e) => Err(e),
                     }
                 }
-                Job::Census { pass, .. } | Job::Snapshot { pass } => {
+                Job::Census { pass, .. } | Job::Metrics { pass, .. } | Job::Snapshot { pass } => {
                     pass.step(&mut self.work, &self.config).map(|p| (p == Progress::Done).then_some([0; 5]))
                 }
             };
@@ -156,13 +165,20 @@ impl Daemon {
                     self.note_culprits(self.work.culprits());
                 }
             }
+            Job::Metrics { pass, asker } => {
+                let _ = pass.end(&mut self.work);
+                if result.is_ok() {
+                    self.holding = Some(self.work.holding(self.now()));
+                }
+                self.tell_metrics(asker);
+            }
             Job::Census { pass, asker, by, rows, count } => {
                 let _ = pass.end(&mut self.work);
                 let answer = match result {
                     Ok(_) => Answer::Top(self.work.top(by, rows as usize, count)),
                     Err(e) => Answer::Failed { errno: e as i32 },
                 };
-                self.control.answer(asker, &answer);
+                self.answer(asker, &answer);
             }
         }
     }
@@ -188,6 +204,11 @@ impl Daemon {
         if let Some(culprits) = culprits {
             self.note_culprits(culprits);
         }
+        let what = match (then, selection) {
+            (Then::Would(rung), _) => rung,
+            (_, Selection::All) => Rung::Flush,
+            _ => Rung::Trim,
+        };
         if !dry {
             let action = if then == Then::Shed { Action::Shed } else { Action::Trim };
             let outcome = Outcome { action, before, after, took, done: result.is_ok() };
@@ -206,23 +227,13 @@ impl Daemon {
                     tell(Event::Trimmed { before, after, steps, level, took, interrupted, repeated });
                 }
                 if let Some(asker) = asker {
-                    self.control.answer(
-                        asker,
-                        &Answer::Done(Done {
-                            what: if selection == Selection::All { Rung::Flush } else { Rung::Trim },
-                            before,
-                            after,
-                            took,
-                            steps,
-                            dry,
-                        }),
-                    );
+                    self.answer(asker, &Answer::Done(Done { what, before, after, took, steps, dry }));
                 }
             }
             Err(e) => {
                 self.obstacle(Rung::Trim, e);
                 if let Some(asker) = asker {
-                    self.control.answer(asker, &Answer::Failed { errno: e as i32 });
+                    self.answer(asker, &Answer::Failed { errno: e as i32 });
                 }
             }
         }

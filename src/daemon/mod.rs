@@ -8,16 +8,23 @@
 //! work.rs    passes over the table, with all their buffers
 //! resize.rs  the limits at start, after a reload, after drift
 //! system.rs  the machine and its settings, by way of the journal (statefile.rs)
+//! footing.rs memory that stays, a turn on the CPU, an end with the jail
+//! past.rs    charts and counts; metrics.rs: told to those who monitor
 //! control.rs the socket that the CLI speaks to
-//! ubus/      the object on OpenWrt's bus
+//! ubus/      the object on OpenWrt's bus; no_ubus.rs: in a program without
+//! front.rs   what the loop asks of the command line's side
 //! kernel/    netlink, log, counters
 //! firewall/  leases become packet rules
+//! hooks.rs   the owner's scripts, one at a time, never waited for; bare.rs: how they are started
+//! sysctl.rs  the files that set the limits at boot
+//! taken.rs   rules and modules taken out, and the way back; unload.rs: the modules
 //! clock.rs   the clock
 //! root.rs    the only place where a system path is made
 //! ```
 
 pub mod act;
 pub mod answer;
+mod bare;
 pub mod clock;
 pub mod control;
 pub mod crash;
@@ -28,14 +35,28 @@ pub mod emergency;
 pub mod emergency;
 #[cfg(feature = "nft")]
 pub mod firewall;
+pub mod footing;
+pub mod front;
+pub mod hooks;
 pub mod job;
 pub mod kernel;
+pub mod metrics;
+pub mod past;
 pub mod report;
 pub mod resize;
 pub mod root;
 pub mod run;
 pub mod signals;
 pub mod statefile;
+pub mod sysctl;
 pub mod system;
+#[cfg(feature = "stateless")]
+pub mod taken;
+#[cfg(feature = "ubus")]
 pub mod ubus;
+#[cfg(not(feature = "ubus"))]
+#[path = "no_ubus.rs"]
+pub mod ubus;
+#[cfg(feature = "stateless")]
+pub mod unload;
 pub mod work;

@@ -2,6 +2,7 @@
 
 use super::run::Daemon;
 use ctwarden::config::Config;
+use ctwarden::decide::shed::Why;
 use ctwarden::event::Lifeline;
 use ctwarden::lease::{Backend, Lease, Scope, Windows};
 use ctwarden::protocol::Answer;
@@ -56,6 +57,9 @@ impl Daemon {
     pub(super) fn take_rules_out(&mut self) {}
     pub(super) fn put_rules_back(&mut self) {}
     pub(super) fn shed_whoever(&mut self, _: Entries) {}
+    pub(super) fn spared(&self, _: &Lease) -> Option<Why> {
+        None
+    }
     pub(super) fn shed_asked(&mut self, _: &Lease, _: Millis) -> Answer {
         Answer::NoRules
     }

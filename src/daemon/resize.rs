@@ -2,7 +2,7 @@
 
 use super::report::tell;
 use super::run::Daemon;
-use super::system;
+use super::{sysctl, system};
 use ctwarden::event::Event;
 use ctwarden::journal::{Owner, Setting};
 use ctwarden::rung::Rung;
@@ -37,7 +37,7 @@ impl Daemon {
             *now = before;
         }
         let machine = system::machine(&self.root, None);
-        let plan = sizing::plan(&machine, &self.config.sizing, Some(&found));
+        let plan = sizing::plan_beside(sysctl::owners_max(&self.root), &machine, &self.config.sizing, Some(&found));
         for (setting, whose, to) in [(Setting::Buckets, buckets, plan.buckets), (Setting::Max, max, plan.max)] {
             let Some(from) = system::value(&self.root, setting).filter(|from| *from != to && to.0 > 0) else {
                 continue;

@@ -81,6 +81,10 @@ pub const RELEASE: Names = &["proc/sys/kernel/osrelease"];
 pub const ARCH: Names = &["proc/sys/kernel/arch"];
 pub const NETNS: &[&str] = &["proc/self/ns/net"];
 pub const BOARD_NAME: Names = &["tmp/sysinfo/board_name"];
+/// What the device tree calls the board and its SoC.
+pub const COMPATIBLE: Names = &["sys/firmware/devicetree/base/compatible"];
+/// The driver of the Nth radio: a link.
+pub const RADIO_DRIVER: [&str; 2] = ["sys/class/ieee80211/phy", "/device/driver"];
 /// Where each timeout's sysctl stands, with the prefix of its name.
 pub const TIMEOUT_FOLDERS: [(&str, &str); 2] = [
     ("proc/sys/net/netfilter/", ctwarden::observe::timeouts::PREFIX),
@@ -89,6 +93,11 @@ pub const TIMEOUT_FOLDERS: [(&str, &str); 2] = [
 /// ubusd's socket, the newest name first.
 pub const UBUS: [&str; 2] = ["var/run/ubus/ubus.sock", "var/run/ubus.sock"];
 pub const CONFIG: &str = "etc/config/ctwarden";
+/// Where textfile collectors look for metrics.
+pub const TEXTFILE_DIR: &str = "var/prometheus";
+pub const TEXTFILE: &str = "var/prometheus/ctwarden.prom";
+/// Not the collectors' name: they leave it alone.
+pub const TEXTFILE_NEW: &str = "var/prometheus/ctwarden.new";
 pub const STATE_DIR: &str = "var/run/ctwarden";
 pub const PROGRAM_FOLDERS: [&str; 5] = ["usr/sbin/", "sbin/", "usr/bin/", "bin/", "usr/local/sbin/"];
 #[allow(dead_code)] // until the loop gives leases
@@ -101,8 +110,24 @@ pub const RECENT: &str = "proc/net/xt_recent/";
 #[allow(dead_code)] // until the loop gives leases
 pub const IPTABLES_NAMES: Names = &["proc/net/ip_tables_names"];
 pub const IP6TABLES_NAMES: Names = &["proc/net/ip6_tables_names"];
+/// The owner's scripts, and OpenWrt's program that runs such.
+pub const HOOKS: &str = "etc/hotplug.d/ctwarden";
+pub const HOTPLUG_CALL: &str = "sbin/hotplug-call";
+/// Of the real system, whatever the root is.
+pub const SHELL: &std::ffi::CStr = c"/bin/sh";
+#[cfg(feature = "stateless")]
+/// There where connection tracking is loaded, or built in and has parameters.
+pub const TRACKING: &str = "sys/module/nf_conntrack";
+#[cfg(feature = "stateless")]
+pub const MODULES: Names = &["proc/modules"];
+#[cfg(feature = "stateless")]
+/// Where the resolvers stand that the WAN has told of; /etc/resolv.conf names the router itself on OpenWrt.
+pub const RESOLVERS: Names = &["tmp/resolv.conf.d/resolv.conf.auto", "tmp/resolv.conf.auto", "etc/resolv.conf"];
 pub const FIREWALL_SCRIPT: &str = "etc/init.d/firewall";
-pub const SYSCTL_FOLDER: &str = "etc/sysctl.d";
+/// Of two fragments of one name the one in the folder that comes first counts.
+pub const SYSCTL_FOLDERS: [&str; 3] = ["etc/sysctl.d/", "run/sysctl.d/", "usr/lib/sysctl.d/"];
+/// Comes after all fragments.
+pub const SYSCTL_CONF: &str = "etc/sysctl.conf";
 pub const SYSCTL_FRAGMENT: &str = "etc/sysctl.d/60-ctwarden.conf";
 
 /// The folder that stands for `/`.

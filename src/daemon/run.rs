@@ -1,40 +1,51 @@
 //! The loop: poll, look, turn, act. The only reader of the clock.
 
 use super::act;
+use super::answer::{Asker, Asking};
 use super::clock::Moment;
-use super::control::{Asker, CONNECTIONS, Control};
+use super::control::{CONNECTIONS, Control};
 use super::emergency::Emergency;
+use super::front::{Front, Reload};
+use super::hooks;
 use super::job::{Job, Then};
 use super::kernel::counters::Counters;
 use super::kernel::log::{Log, News};
+use super::metrics::Textfile;
+use super::past;
 use super::report::tell;
 use super::root::Root;
 use super::signals::Signals;
 use super::statefile::StateFile;
 use super::system;
+use super::ubus::{self, Ubus};
 use super::work::Work;
 use ctwarden::config::Config;
 use ctwarden::decide::ladder::{Action, Decision, Means, Outcome, Settings};
 use ctwarden::detect::{LOOK_LATEST, Look, Table, Verdict};
 use ctwarden::event::{Event, Obstacle};
 use ctwarden::guard::Guard;
+use ctwarden::history::{Rings, Turn};
 use ctwarden::journal::{Journal, Setting};
+use ctwarden::metrics::Holding;
 use ctwarden::observe::memory::EntryCost;
-use ctwarden::protocol::Request;
 use ctwarden::rung::{RUNGS, Rung};
 use ctwarden::sizing;
 use ctwarden::units::{Entries, Millis};
+use ctwarden::who::Who;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::sync::MutexGuard;
 
 /// Work goes on for so long before the log is looked at again.
-const SLICE_US: u64 = 4_000;
+pub(super) const SLICE_US: u64 = 4_000;
 /// What changes rarely is read this often.
 const SLOW: Millis = Millis(5_000);
 
 /// While leases run, their rules are looked after this often.
 const LOOK_WITH_LEASES: Millis = Millis(1_000);
 
+/// Calls over ubus that wait for their turn. Full: the next one is sent away.
+pub(super) const CALLS: usize = 4;
 /// A dry run tells the same again after this, then after twice that, and so on.
 const DRY_AGAIN: Millis = Millis(10_000);
 /// See [`DRY_AGAIN`].
@@ -45,16 +56,7 @@ struct Woken {
     log: bool,
     signal: bool,
     control: bool,
-}
-
-/// What a reload of the config comes to.
-#[allow(clippy::large_enum_variant)] // moved on the spot
-pub enum Reload {
-    Config(Config),
-    /// It has faults.
-    Stay,
-    /// It switches the guard off.
-    Leave,
+    bus: bool,
 }
 
 pub struct Daemon {
@@ -68,10 +70,11 @@ pub struct Daemon {
     pub(super) journal: Journal,
     pub(super) state: StateFile,
     pub(super) control: Control,
+    pub(super) bus: Ubus,
     cost: EntryCost,
     pub(super) work: Work,
     pub(super) job: Option<Job>,
-    pub(super) waiting: heapless::Deque<(Asker, Request), CONNECTIONS>,
+    pub(super) waiting: heapless::Deque<Asking, { CONNECTIONS + CALLS }>,
     next_look: Millis,
     last_slow: Option<Millis>,
     table: Option<Table>,
@@ -86,6 +89,12 @@ pub struct Daemon {
     /// Until the first look: the journal is of a former run.
     pub(super) resumed: bool,
     pub(super) emergency: Emergency,
+    pub(super) rings: MutexGuard<'static, Rings>,
+    /// Who held the table when metrics were last asked for.
+    pub(super) holding: Option<Holding>,
+    pub(super) textfile: Textfile,
+    /// When a script of the owner's is to be looked after.
+    hooks_due: Option<Millis>,
 }
 
 impl Daemon {
@@ -96,6 +105,7 @@ impl Daemon {
             log: Log::new(&root),
             cost: system::entry_cost(&root),
             work: Work::new(&root),
+            bus: ubus::open(&root),
             root,
             config,
             started: Moment::now(),
@@ -117,6 +127,10 @@ impl Daemon {
             dry_told: None,
             resumed: true,
             emergency: Emergency::new(),
+            rings: past::rings(),
+            holding: None,
+            textfile: Textfile::default(),
+            hooks_due: None,
         }
     }
 
@@ -124,9 +138,9 @@ impl Daemon {
         self.started.ago()
     }
 
-    /// Runs until a signal or a config that switches it off ends it. `reload` gives the config anew.
+    /// Runs until a signal or a config that switches it off ends it.
     #[inline(never)]
-    pub fn run(&mut self, signals: &Signals, mut reload: impl FnMut() -> Reload) {
+    pub fn run(&mut self, signals: &Signals, front: &dyn Front) {
         if let Some(why) = self.state.void {
             tell(Event::JournalVoid { why });
         }
@@ -138,12 +152,8 @@ impl Daemon {
             if woken.signal {
                 signals.drain();
             }
-            if signals.take_reload() {
-                match reload() {
-                    Reload::Config(config) => self.renew(config),
-                    Reload::Stay => {}
-                    Reload::Leave => break,
-                }
+            if signals.take_reload() && !self.reload(front) {
+                break;
             }
             if signals.take_status() {
                 self.tell_status();
@@ -160,16 +170,28 @@ impl Daemon {
             }
             if woken.control || self.control.next_deadline().is_some_and(|d| now >= d) {
                 while let Some((asker, request)) = self.control.next_request(now) {
+                    if request.changes() {
+                        self.asked_for(request, Who::COMMAND);
+                    }
                     // As many as there are places for askers: it is never full.
-                    let _ = self.waiting.push_back((asker, request));
+                    let _ = self.waiting.push_back(Asking { asker: Asker::Control(asker), request, dry: false });
                 }
             }
+            if (woken.bus || self.bus.next_deadline().is_some_and(|d| now >= d)) && !self.serve_bus(now, front) {
+                break;
+            }
             if self.job.is_none()
-                && let Some((asker, request)) = self.waiting.pop_front()
+                && let Some(asking) = self.waiting.pop_front()
             {
-                self.serve(asker, request);
+                self.serve(asking);
             }
             self.work_on(SLICE_US);
+            while let Some(hook) = hooks::heard() {
+                if !self.bus.announce(now, &hook) {
+                    hooks::call(hook);
+                }
+            }
+            self.hooks_due = hooks::tend(&self.root, self.now());
         }
         self.leave();
     }
@@ -177,23 +199,28 @@ impl Daemon {
     /// Sleeps until something comes or the next look is due. Nothing is read that poll does not tell of: in calm a turn
     /// is two system calls.
     fn wait(&mut self, signals: &Signals) -> Woken {
-        let deadlines = [self.control.next_deadline(), self.emergency.next()];
+        let deadlines = [self.control.next_deadline(), self.bus.next_deadline(), self.emergency.next(), self.hooks_due];
         let until = deadlines.into_iter().flatten().fold(self.next_look, Millis::min);
-        let idle = self.job.is_none() && self.waiting.is_empty();
+        let idle = self.job.is_none() && self.waiting.is_empty() && !self.bus.has_more();
         // One more: poll counts whole milliseconds and must not wake just before.
         let span = if idle { until.since(self.now()).0.min(LOOK_LATEST.0 + 1) + 1 } else { 0 };
-        let mut fds = heapless::Vec::<PollFd<'_>, { CONNECTIONS + 3 }>::new();
+        let mut fds = heapless::Vec::<PollFd<'_>, { CONNECTIONS + 4 }>::new();
         let log = self.log.poll_fd();
         let logs = log.is_some() as usize;
         for fd in log.into_iter().chain([signals.poll_fd()]).chain(self.control.poll_fds()) {
             let _ = fds.push(PollFd::new(fd, PollFlags::POLLIN));
         }
+        let bus = self.bus.poll_fd();
+        let buses = bus.is_some() as usize;
+        fds.extend(bus);
         let came = poll(&mut fds, PollTimeout::from(span as u16));
         let ready = |fd: &PollFd<'_>| fd.revents().is_some_and(|r| !r.is_empty());
         let mut fds = fds.iter();
         let woken = Woken {
             log: fds.by_ref().take(logs).any(ready),
             signal: fds.by_ref().take(1).any(ready) || came.is_err(),
+            // The last one.
+            bus: fds.by_ref().rev().take(buses).any(ready),
             control: fds.any(ready),
         };
         // Asking whether there is something in the log is looking at it.
@@ -214,10 +241,13 @@ impl Daemon {
     fn turn(&mut self, now: Millis, news: News) {
         let look = self.look(now, news);
         let means = self.means(look.table);
+        hooks::seen(look.table.unwrap_or_default());
         if matches!(self.job, Some(Job::Trim { .. })) {
             self.guard.relieving();
         }
         let decision = self.guard.turn(&look, &means, &self.settings, &mut tell);
+        let rungs = past::totals().take_acted();
+        self.rings.feed(now, &Turn { table: look.table, refused_ever: self.guard.refused_ever(), rungs });
         let e = self.guard.evidence();
         if e.verdict == Verdict::Calm && now.since(e.since) >= DRY_AGAIN {
             self.dry_told = None;
@@ -268,6 +298,7 @@ impl Daemon {
         self.table = table;
         if slow {
             self.last_slow = Some(now);
+            self.tend_textfile(now);
             self.recheck_firewall();
         }
         Look {
@@ -431,6 +462,16 @@ impl Daemon {
         }
     }
 
+    /// Reads the config anew. `false`: it switches the guard off.
+    pub(super) fn reload(&mut self, front: &dyn Front) -> bool {
+        match front.reload() {
+            Reload::Config(config) => self.renew(config),
+            Reload::Stay => {}
+            Reload::Leave => return false,
+        }
+        true
+    }
+
     /// A new config.
     fn renew(&mut self, config: Config) {
         self.settings = config.settings();
@@ -457,7 +498,9 @@ impl Daemon {
     /// Leaves things as they were found.
     fn leave(&mut self) {
         self.job = None;
+        self.remove_textfile();
         self.put_rules_back();
         system::put_back_all(&self.root, &self.state, &mut self.journal, &mut tell);
+        hooks::end();
     }
 }

@@ -3,7 +3,7 @@
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::unistd::{pipe2, read};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,8 +22,12 @@ impl Signals {
         let flag = || Arc::new(AtomicBool::new(false));
         let s = Self { pipe, stop: flag(), reload: flag(), status: flag() };
         // The flag is set first, so that whoever is woken finds it.
-        for (signal, flag) in [(SIGTERM, &s.stop), (SIGINT, &s.stop), (SIGHUP, &s.reload), (SIGUSR1, &s.status)] {
-            signal_hook::flag::register(signal, flag.clone()).map_err(errno)?;
+        let flags = [(SIGTERM, &s.stop), (SIGINT, &s.stop), (SIGHUP, &s.reload), (SIGUSR1, &s.status)];
+        // A script has ended: it only wakes, for the next one's turn.
+        for (signal, flag) in flags.map(|(signal, flag)| (signal, Some(flag))).into_iter().chain([(SIGCHLD, None)]) {
+            if let Some(flag) = flag {
+                signal_hook::flag::register(signal, flag.clone()).map_err(errno)?;
+            }
             signal_hook::low_level::pipe::register(signal, end.try_clone().map_err(errno)?).map_err(errno)?;
         }
         Ok(s)

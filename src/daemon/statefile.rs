@@ -1,17 +1,20 @@
-//! The journal's file: written whole, synced, renamed into place, on tmpfs.
+//! The files of the state folder, on tmpfs: written whole, synced, renamed into place.
 
-use super::root::{BOOT_ID, Root, SystemPath, terminated};
+use super::root::{BOOT_ID, Root, SystemPath, Terminated, terminated};
 use ctwarden::journal::{Journal, MOST_BYTES, Void};
 use ctwarden::text::without_end;
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg, OFlag, open, renameat};
-use nix::sys::stat::Mode;
-use nix::unistd::{fsync, mkdir, unlink, write};
+use nix::fcntl::{AT_FDCWD, Flock, FlockArg, OFlag, open, renameat};
+use nix::sys::stat::{Mode, fchmod};
+use nix::unistd::{AccessFlags, access, fsync, mkdir, unlink, write};
 use std::os::fd::OwnedFd;
 
+/// The record of what was taken out (taken.rs).
+pub const TAKEN: &str = "taken";
+
 pub struct StateFile {
+    dir: SystemPath,
     path: SystemPath,
-    fresh: SystemPath,
     /// What stands there is not a record that counts, and why.
     pub void: Option<Void>,
     _lock: Flock<OwnedFd>,
@@ -28,18 +31,16 @@ pub enum StateFault {
 impl StateFile {
     /// Makes the folder if need be and takes its lock: one daemon at a time.
     pub fn open(dir: &str) -> Result<Self, StateFault> {
+        Self::open_as(dir, "journal", "lock")
+    }
+
+    /// The same for another record and its lock.
+    pub fn open_as(dir: &str, name: &str, lock: &str) -> Result<Self, StateFault> {
         let mut made = SystemPath::new();
         let _ = made.push_str(without_end(dir, b"/"));
         make_folders(&made).map_err(StateFault::Folder)?;
-        let at = |name: &str| {
-            let mut path = SystemPath::new();
-            for part in [&*made, "/", name] {
-                let _ = path.push_str(part);
-            }
-            path
-        };
         let lock = open(
-            &terminated(&at("lock")),
+            &terminated(&joined([&made, "/", lock])),
             OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_CLOEXEC,
             Mode::from_bits_truncate(0o600),
         )
@@ -48,7 +49,20 @@ impl StateFile {
             Errno::EWOULDBLOCK => StateFault::Taken,
             e => StateFault::Folder(e),
         })?;
-        Ok(Self { path: at("journal"), fresh: at("journal.new"), void: None, _lock: lock })
+        Ok(Self { path: joined([&made, "/", name]), dir: made, void: None, _lock: lock })
+    }
+
+    /// The path of another file of the folder.
+    #[cfg_attr(not(feature = "stateless"), allow(dead_code))]
+    pub fn beside(&self, name: &str) -> SystemPath {
+        joined([&self.dir, "/", name])
+    }
+
+    /// Rules that look at connections are taken out, by hand or by a rung: ours must not be put back, or the kernel tracks
+    /// again.
+    #[cfg_attr(not(feature = "nft"), allow(dead_code))]
+    pub fn rules_are_out(&self) -> bool {
+        cfg!(feature = "stateless") && access(&terminated(&self.beside(TAKEN)), AccessFlags::F_OK).is_ok()
     }
 
     /// The journal of a former run of this boot, else an empty one.
@@ -78,20 +92,49 @@ impl StateFile {
         }
         let mut room = [0; MOST_BYTES];
         let bytes = journal.encode(&mut room).ok_or(Errno::EOVERFLOW)?;
-        let fd = open(
-            &terminated(&self.fresh),
-            OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_CLOEXEC,
-            Mode::from_bits_truncate(0o600),
-        )?;
-        if write(&fd, bytes)? != bytes.len() {
-            return Err(Errno::ENOSPC);
-        }
-        fsync(&fd)?;
-        crate::daemon::crash::step();
-        renameat(nix::fcntl::AT_FDCWD, &terminated(&self.fresh), nix::fcntl::AT_FDCWD, &terminated(&self.path))?;
-        crate::daemon::crash::step();
-        Ok(())
+        put_whole(&self.path, 0o600, &[bytes])
     }
+}
+
+fn joined(parts: [&str; 3]) -> SystemPath {
+    let mut path = SystemPath::new();
+    for part in parts {
+        let _ = path.push_str(part);
+    }
+    path
+}
+
+/// Writes a file that is there whole or not at all. On any error the former one still stands, and nothing beside it.
+pub fn put_whole(path: &str, mode: u32, pieces: &[&[u8]]) -> Result<(), Errno> {
+    let fresh = terminated(&joined([path, ".new", ""]));
+    let done = put(&fresh, mode, pieces).and_then(|()| renameat(AT_FDCWD, &fresh, AT_FDCWD, &terminated(path)));
+    if done.is_err() {
+        let _ = unlink(&fresh);
+        return done;
+    }
+    crate::daemon::crash::step();
+    Ok(())
+}
+
+fn put(path: &Terminated, mode: u32, pieces: &[&[u8]]) -> Result<(), Errno> {
+    // One of a crash: nobody's, and perhaps not even a file.
+    let _ = unlink(path);
+    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
+    let fd = open(path, flags, Mode::from_bits_truncate(0o600))?;
+    for piece in pieces {
+        let mut rest = *piece;
+        while !rest.is_empty() {
+            match write(&fd, rest)? {
+                0 => return Err(Errno::ENOSPC),
+                n => rest = rest.get(n..).unwrap_or_default(),
+            }
+        }
+    }
+    // Whatever the umask is.
+    fchmod(&fd, Mode::from_bits_truncate(mode as _))?;
+    fsync(&fd)?;
+    crate::daemon::crash::step();
+    Ok(())
 }
 
 pub fn make_folders(path: &str) -> Result<(), Errno> {

@@ -24,7 +24,7 @@ mod iptables;
 mod matches;
 mod nft;
 mod quote;
-mod word;
+pub(crate) mod word;
 
 use crate::config::{Config, INTERFACE};
 use crate::entry::protocol;

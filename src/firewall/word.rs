@@ -5,7 +5,7 @@ use super::matches::Kind;
 
 /// One word, without the comma or semicolon behind it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Word<'a> {
+pub(crate) struct Word<'a> {
     pub text: &'a [u8],
     /// It stood in quotes: a name or a comment, never a word of the language.
     pub quoted: bool,
@@ -55,7 +55,7 @@ pub(super) fn meaning(word: &[u8], meanings: Meanings) -> Option<Is> {
 
 /// The words of a line. What is in quotes is one word. Copied to look ahead.
 #[derive(Clone, Copy)]
-pub(super) struct Words<'a>(pub &'a [u8]);
+pub(crate) struct Words<'a>(pub &'a [u8]);
 
 impl<'a> Iterator for Words<'a> {
     type Item = Word<'a>;

@@ -11,6 +11,7 @@
 
 mod windows;
 
+use crate::entry::Entry;
 use crate::units::Millis;
 use core::fmt;
 use core::net::IpAddr;
@@ -153,6 +154,17 @@ pub const LIFELINE_RENEW_AT: Millis = Millis(200_000);
 pub const SHEDS: usize = 64;
 
 impl Lease {
+    /// Would it cap this entry, if that were new?
+    pub fn covers(&self, e: &Entry<'_>) -> bool {
+        match *self {
+            Lease::Source(source) => e.holder() == source,
+            Lease::Destination { address, protocol, port } => {
+                (e.destination, e.protocol, e.destination_port) == (address, protocol, port)
+            }
+            _ => false,
+        }
+    }
+
     /// The cap of whoever a row of `top` is about: `10.0.0.5`, `2001:db8::/64`, `1.2.3.4:443/tcp`, `[2001:db8::1]:443/udp`.
     pub fn of_key(key: &str) -> Option<Lease> {
         use crate::entry::protocol::{TCP, UDP};

@@ -74,6 +74,8 @@ pub enum Step {
     FoundKept(Entries),
     /// The user or the system has set more, and the config says `enforce`: lowered.
     FoundLowered(Entries),
+    /// A sysctl file sets more at boot: kept.
+    FileKept(Entries),
     /// What was found is no limit at all (0, or more than any machine holds): it counts as not set.
     FoundUnlimited,
     /// Raised: buckets come in whole pages and must not be more than max.

@@ -3,13 +3,17 @@
 use ctwarden::describe;
 use ctwarden::detect::{Evidence, Table, Verdict};
 use ctwarden::entry::Class;
-use ctwarden::incident::{CULPRITS, Culprit, Culprits, Incident, KEPT};
-use ctwarden::lease::Scope;
-use ctwarden::observe::tally::{Basis, Tally};
+use ctwarden::history::{History, NUMBER_MOST, SLOTS_MOST, Slot, Span};
+use ctwarden::incident::{ASKED, CULPRITS, Culprit, Culprits, Incident, KEPT};
+use ctwarden::lease::{Lease, Scope};
+use ctwarden::metrics::{Holding, Metrics};
+use ctwarden::observe::tally::{Basis, Share, Tally};
 use ctwarden::out::{Json, Out};
-use ctwarden::protocol::{Answer, By, Done, ROWS_MOST, Status, Top, TopKey, TopRow, Windows};
+use ctwarden::protocol::{Answer, By, Done, Log, ROWS_MOST, Request, Status, Top, TopKey, TopRow, Windows};
 use ctwarden::rung::Rung;
+use ctwarden::totals::Totals;
 use ctwarden::units::{Entries, Millis, Permille};
+use ctwarden::who::{Asked, Who};
 use ctwarden::wire::blob::{Fields, Value, Writer};
 use ctwarden::wire::ubus::{Code, Heard, Inbox, Outbox, Session};
 use std::fmt::Write as _;
@@ -76,7 +80,19 @@ pub fn full_status() -> Answer {
 }
 
 pub fn full_log() -> Answer {
-    Answer::Log(std::iter::repeat_n(incident(), KEPT).collect())
+    let asked = Asked {
+        at: Millis(u64::MAX),
+        request: Request::Shed {
+            lease: Lease::of_key("[2001:db8:1111:2222:3333:4444:5555:6666]:65535/udp").unwrap(),
+            seconds: u32::MAX,
+        },
+        who: Who::web(&[b'x'; 99]),
+        incident: 3,
+    };
+    Answer::Log(Log {
+        incidents: std::iter::repeat_n(incident(), KEPT).collect(),
+        asked: std::iter::repeat_n(asked, ASKED).collect(),
+    })
 }
 
 pub fn full_top() -> Answer {
@@ -88,6 +104,30 @@ pub fn full_top() -> Answer {
         interrupted: true,
         count: Entries(u32::MAX),
         rows: std::iter::repeat_n(row, ROWS_MOST).collect(),
+    })
+}
+
+pub fn full_history() -> Answer {
+    let slot = Slot { count: NUMBER_MOST, max: u32::MAX, refused: NUMBER_MOST, rungs: u8::MAX };
+    let slots = std::iter::repeat_n(slot, SLOTS_MOST).collect();
+    let first = u32::MAX - SLOTS_MOST as u32;
+    Answer::History(History { span: Span::Day, first, slots, high: Permille(850), low: Permille(600) })
+}
+
+pub fn full_metrics() -> Answer {
+    let evidence = Evidence { verdict: Verdict::Filling, table: table(), fill_rate: 1, ..Evidence::default() };
+    Answer::Metrics(Metrics {
+        now: Millis(u64::MAX),
+        evidence,
+        dry_run: false,
+        refused_ever: u32::MAX,
+        incidents: u32::MAX,
+        totals: Totals::new(),
+        left: [255, 0],
+        shedding: 255,
+        lifeline: true,
+        open_left: Some(Millis(u64::MAX)),
+        holding: Some(Holding { at: Millis(0), classes: [u32::MAX; 5], top: Share(3012) }),
     })
 }
 
@@ -116,11 +156,13 @@ fn answers() -> Vec<Answer> {
         full_status(),
         quiet,
         full_log(),
-        Answer::Log(heapless::Vec::new()),
+        Answer::Log(Log::default()),
         full_top(),
         state,
         Answer::Done(done),
         Answer::Windows(windows()),
+        full_history(),
+        full_metrics(),
     ]
 }
 

@@ -8,7 +8,8 @@
 //! iptables/    chains of our own behind `-m recent`; a lease is a line in /proc/net/xt_recent
 //! aside.rs     iptables without xt_recent: rules set aside; or the firewall's init script, stopped
 //! guardian.rs  the child that puts them back
-//! program.rs   other programs: started, fed, waited for
+//! program.rs   other programs: started, fed, waited for; room.rs: places for what they print
+//! stateless.rs the rules that need connection tracking, out and back
 //! ```
 
 #[cfg(feature = "iptables")]
@@ -19,7 +20,11 @@ mod guardian;
 #[cfg(feature = "iptables")]
 mod iptables;
 mod nft;
-mod program;
+pub mod program;
+#[cfg(any(feature = "iptables", feature = "stateless"))]
+pub mod room;
+#[cfg(feature = "stateless")]
+pub mod stateless;
 
 use super::root::Root;
 #[cfg(feature = "iptables")]

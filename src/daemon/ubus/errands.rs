@@ -9,15 +9,12 @@
 
 use super::connection::Asked;
 use ctwarden::call::SESSION;
-use ctwarden::describe;
-use ctwarden::detect::Table;
-use ctwarden::event::Event;
+use ctwarden::hook::Hook;
 use ctwarden::out::Out;
-use ctwarden::protocol::TopKey;
 use ctwarden::units::Millis;
+use ctwarden::who::Who;
 use ctwarden::wire::blob::{Fields, Value};
 use ctwarden::wire::ubus::{Outbox, Session};
-use std::fmt;
 
 /// Calls held back at a time while their caller's name is asked for. Full: the next one goes without.
 const HELD: usize = 4;
@@ -27,43 +24,6 @@ const HOOKS: usize = 4;
 const PATIENCE: Millis = Millis(1_000);
 /// rpcd's tokens are 32 digits.
 const TOKEN: usize = 32;
-/// A longer name is cut.
-const NAME_MOST: usize = 32;
-
-/// Who called: the user that the caller is connected as, or the one who is logged in on the web.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Who {
-    /// Printable; zeros behind it.
-    name: [u8; NAME_MOST],
-    web: bool,
-}
-
-impl Who {
-    /// Empty: ubusd does not know.
-    pub fn user(name: &[u8]) -> Self {
-        Self { name: clean(name), web: false }
-    }
-}
-
-impl fmt::Display for Who {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.web { "web user " } else { "user " })?;
-        let name = self.name.split(|byte| *byte == 0).next().unwrap_or_default();
-        f.write_str(match str::from_utf8(name) {
-            Ok("") | Err(_) => "unknown",
-            Ok(name) => name,
-        })
-    }
-}
-
-/// Somebody else's text in ours: one printable word.
-fn clean(name: &[u8]) -> [u8; NAME_MOST] {
-    let mut text = [0; NAME_MOST];
-    for (byte, place) in name.iter().zip(&mut text) {
-        *place = if byte.is_ascii_graphic() { *byte } else { b'?' };
-    }
-    text
-}
 
 /// A call whose caller's name is asked for.
 #[derive(Clone, Copy)]
@@ -76,25 +36,18 @@ struct Held {
     until: Millis,
 }
 
-/// What hooks are told of.
-#[derive(Clone, Copy)]
-pub struct Change {
-    pub event: Event,
-    pub table: Table,
-    /// Who holds most of the table, where that is known.
-    pub culprit: Option<TopKey>,
-}
-
 pub struct Errands {
     held: heapless::Vec<Held, HELD>,
-    hooks: heapless::Deque<Change, HOOKS>,
+    hooks: heapless::Deque<Hook, HOOKS>,
+    /// There is nobody on the bus to run them.
+    nobody: bool,
     /// The lookup for the first of the hooks.
     looking: Option<(u16, Millis)>,
 }
 
 impl Errands {
     pub const fn new() -> Self {
-        Self { held: heapless::Vec::new(), hooks: heapless::Deque::new(), looking: None }
+        Self { held: heapless::Vec::new(), hooks: heapless::Deque::new(), nobody: false, looking: None }
     }
 
     /// The connection is gone.
@@ -104,8 +57,15 @@ impl Errands {
     }
 
     fn no_hooks(&mut self) {
-        self.hooks.clear();
+        self.nobody = true;
         self.looking = None;
+    }
+
+    /// One that is not run over the bus.
+    pub fn next_unserved(&mut self) -> Option<Hook> {
+        let hook = if self.nobody { self.hooks.pop_front() } else { None };
+        self.nobody = hook.is_some();
+        hook
     }
 
     /// When somebody will have been waited for long enough; not after `due`.
@@ -139,7 +99,7 @@ impl Errands {
         session: &mut Session,
         outbox: &mut Outbox,
     ) -> Option<Asked> {
-        asked.who = Who { name: clean(&[]), web: true };
+        asked.who = Who::web(&[]);
         let Ok(token) = token.try_into() else { return Some(asked) };
         let request = session.lookup(outbox, "session");
         let held = Held { asked, token: Some(token), request, until: now.after(PATIENCE) };
@@ -153,19 +113,24 @@ impl Errands {
     }
 
     /// Wants hooks to be run.
-    pub fn hook(&mut self, now: Millis, change: Change, session: &mut Session, outbox: &mut Outbox) {
+    pub fn hook(&mut self, now: Millis, hook: &Hook, session: &mut Session, outbox: &mut Outbox) {
         if self.hooks.is_full() {
             self.hooks.pop_front();
         }
-        let _ = self.hooks.push_back(change);
+        let _ = self.hooks.push_back(*hook);
         if self.looking.is_none() {
             self.look(now, session, outbox);
         }
     }
 
     fn look(&mut self, now: Millis, session: &mut Session, outbox: &mut Outbox) {
-        let request = if self.hooks.is_empty() { None } else { session.lookup(outbox, "hotplug.ctwarden") };
+        if self.hooks.is_empty() {
+            self.looking = None;
+            return;
+        }
+        let request = session.lookup(outbox, "hotplug.ctwarden");
         self.looking = request.map(|request| (request, now.after(PATIENCE)));
+        self.nobody |= request.is_none();
     }
 
     /// An answer, or part of one.
@@ -179,14 +144,14 @@ impl Errands {
         outbox: &mut Outbox,
     ) {
         if self.looking.is_some_and(|(request, _)| request == sequence) {
-            if let (Some(object), Some(change)) = (object, self.hooks.pop_front()) {
-                session.invoke(outbox, object, "call", &|o| env(o, &change));
+            if let (Some(object), Some(hook)) = (object, self.hooks.pop_front()) {
+                session.invoke(outbox, object, "call", &|o| env(o, &hook));
             }
             return self.look(now, session, outbox);
         }
         let Some(held) = self.held.iter_mut().find(|held| held.request == Some(sequence)) else { return };
         if let Some(name) = username(data) {
-            held.asked.who.name = clean(name);
+            held.asked.who = Who::web(name);
         } else if let Some(object) = object
             && let Some(token) = held.token.take()
         {
@@ -224,21 +189,8 @@ fn username(data: &[u8]) -> Option<&[u8]> {
 }
 
 /// The environment of the hooks.
-fn env(o: &mut dyn Out, change: &Change) {
-    let Some(told) = describe::change(&change.event) else { return };
-    let mut parts: [(&str, &dyn fmt::Display); 5] = [
-        ("ACTION", told.what),
-        ("REASON", told.why),
-        ("COUNT", &change.table.count),
-        ("MAX", &change.table.max),
-        ("CULPRIT", &""),
-    ];
-    if let (Some(culprit), [.., last]) = (&change.culprit, &mut parts) {
-        last.1 = culprit;
-    }
+fn env(o: &mut dyn Out, hook: &Hook) {
     o.array("env");
-    for (name, value) in parts {
-        o.text("", &format_args!("{name}={value}"));
-    }
+    hook.tell(&mut |name, value| o.text("", &format_args!("{name}={value}")));
     o.end();
 }

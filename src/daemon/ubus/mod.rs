@@ -3,14 +3,15 @@
 //! ```text
 //! connection.rs  the socket, the object's life on the bus, calls in and answers out
 //! errands.rs     what we ask of others: a web user's name, hooks
+//! serve.rs       what a call leads to
 //! ```
 //!
 //! The bytes are in the library (`wire/ubus.rs`, `wire/blob.rs`), and so are the methods (`call.rs`) and what answers
 //! consist of (`describe.rs`).
-#![allow(dead_code, unused_imports)] // not served by the loop yet
 
 mod connection;
 mod errands;
+mod serve;
 
 use super::control::Render;
 use super::root::{Root, UBUS};
@@ -26,7 +27,7 @@ static ROOM: Mutex<Room> = Mutex::new(Room::new());
 
 /// The one and only: a second one would wait for ever, since there is one thread.
 pub fn open(root: &Root) -> Ubus {
-    let paths = UBUS.map(|name| Path::try_from(root.path(&[name]).as_str()).unwrap_or_default());
+    let paths = UBUS.map(|name| Path::new(&root.path(&[name])));
     Ubus::new(ROOM.lock().unwrap_or_else(|poisoned| poisoned.into_inner()), paths)
 }
 

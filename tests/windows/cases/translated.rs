@@ -51,7 +51,7 @@ pub fn case(router: &mut Router<'_>, checks: &mut Checks<'_>) -> Outcome<()> {
     // iptables' rules are looked through when ours are put there.
     if !by_iptables {
         router.world.shell(begin)?;
-        router.until("it is closed", || Ok(router.log().contains(&format!("closed (lan) after"))))?;
+        router.until("it is closed", || Ok(router.log().contains("closed (lan) after")))?;
         checks.check("one that runs ends when somebody begins", router.log().contains(WHY), || router.log());
         router.world.shell(end)?;
     }

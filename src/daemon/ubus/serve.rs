@@ -1,0 +1,137 @@
+//! What a call leads to: what is known is answered at once, what takes a pass over the table when its turn is over.
+
+use super::{Asked, Asker};
+use crate::daemon::answer::{self, Asking};
+use crate::daemon::clock::Moment;
+use crate::daemon::front::{Front, Shown};
+use crate::daemon::hooks;
+use crate::daemon::report::tell;
+use crate::daemon::run::{CALLS, Daemon, SLICE_US};
+use crate::daemon::system;
+use ctwarden::call::Call;
+use ctwarden::describe;
+use ctwarden::protocol::{Answer, Request, SHED_SECONDS};
+use ctwarden::sizing;
+use ctwarden::units::{Entries, Millis, Permille};
+use ctwarden::wire::ubus::Code;
+
+impl Daemon {
+    /// Takes calls for as long as one slice of work. `false`: the config that was asked for switches the guard off.
+    pub(in crate::daemon) fn serve_bus(&mut self, now: Millis, front: &dyn Front) -> bool {
+        self.bus.turn(now, &mut tell);
+        let until = Moment::now().after_us(SLICE_US);
+        while let Some(asked) = self.bus.next_call(now, &mut tell) {
+            if !self.serve_call(&asked, front) {
+                return false;
+            }
+            // What has come already is looked at in the next turn.
+            if Moment::now() >= until {
+                break;
+            }
+        }
+        while let Some(hook) = self.bus.next_unserved() {
+            hooks::call(hook);
+        }
+        true
+    }
+
+    fn serve_call(&mut self, asked: &Asked, front: &dyn Front) -> bool {
+        let Asked { asker, call, who } = *asked;
+        let mut dry = false;
+        let request = match call {
+            Call::Status => {
+                self.tell_now(asker, Answer::Status(self.status()));
+                return true;
+            }
+            Call::Incidents => {
+                self.tell_now(asker, Answer::Log(self.log()));
+                return true;
+            }
+            Call::Size { max, ram_percent, board } => {
+                self.think(asker, max, ram_percent, board, front);
+                return true;
+            }
+            Call::Check | Call::Drill => {
+                self.show(asker, if call == Call::Check { Shown::Check } else { Shown::Drill }, front);
+                return true;
+            }
+            Call::Reload => {
+                self.asked_for(Request::Reload, who);
+                return !self.show(asker, Shown::Check, front) || self.reload(front);
+            }
+            Call::History { span, since } => {
+                self.tell_now(asker, Answer::History(self.history(span, since)));
+                return true;
+            }
+            Call::Metrics => Request::Metrics,
+            Call::Top { by, rows, exact } => Request::Top { by, rows, exact },
+            Call::Close => Request::Close,
+            Call::Trim { selection, dry_run } => {
+                dry = dry_run;
+                Request::Trim(selection)
+            }
+            Call::Flush { dry_run } => {
+                dry = dry_run;
+                Request::Flush
+            }
+            Call::Open { scope, seconds, dry_run } => {
+                dry = dry_run;
+                Request::Open { scope, seconds }
+            }
+            Call::Shed { lease, seconds, dry_run } => {
+                dry = dry_run;
+                Request::Shed { lease, seconds: seconds.unwrap_or(SHED_SECONDS) }
+            }
+        };
+        if call.changes() {
+            self.asked_for(request, who);
+        }
+        let asker = answer::Asker::Bus(asker);
+        // The other places are kept for the command line.
+        let of_bus = self.waiting.iter().filter(|waiting| matches!(waiting.asker, answer::Asker::Bus(_))).count();
+        if of_bus >= CALLS || self.waiting.push_back(Asking { asker, request, dry }).is_err() {
+            self.answer(asker, &Answer::busy());
+        }
+        true
+    }
+
+    fn tell_now(&mut self, asker: Asker, answer: Answer) {
+        self.answer(answer::Asker::Bus(asker), &answer);
+    }
+
+    /// Answers with lines for people; gives whether all is well.
+    fn show(&mut self, asker: Asker, what: Shown, front: &dyn Front) -> bool {
+        let mut well = false;
+        front.show(what, &mut |fine, text| {
+            well = fine;
+            self.bus.reply(
+                asker,
+                Code::Ok,
+                Some(&|o| {
+                    o.flag("ok", fine);
+                    describe::lines(o, "lines", text);
+                }),
+            );
+        });
+        well
+    }
+
+    /// What the limits should be: here and now, or with other numbers.
+    fn think(
+        &mut self,
+        asker: Asker,
+        max: Option<Entries>,
+        ram_percent: Option<u8>,
+        board: Option<&str>,
+        front: &dyn Front,
+    ) {
+        let mut policy = self.config.sizing;
+        policy.max = max.or(policy.max);
+        policy.ram_percent = ram_percent.map_or(policy.ram_percent, |n| Permille(u16::from(n) * 10));
+        let machine = system::machine(&self.root, board);
+        // A board that is only thought of has no table yet.
+        let found = system::found(&self.root, &mut self.counters).filter(|_| board.is_none());
+        let plan = sizing::plan(&machine, &policy, found.as_ref());
+        self.bus.reply(asker, Code::Ok, Some(&|o| front.plan(&plan, o)));
+    }
+}
