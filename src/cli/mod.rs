@@ -1,6 +1,7 @@
 //! One file a verb (the small ones share one): text for people, `--json` for programs.
 
 pub mod args;
+pub mod chart;
 mod check;
 mod direct;
 pub mod exit;
@@ -54,9 +55,14 @@ pub fn run(arguments: &Arguments) -> Exit {
             verbs::only_asked(&place, request, "it renews what is open, and closes it", json)
         }
         Verb::Close => verbs::only_asked(&place, Request::Close, "nothing of it is open for long", json),
+        Verb::History { span, since } => {
+            let request = Request::History { span: *span, since: *since };
+            verbs::only_asked(&place, request, "the charts are kept by it", json)
+        }
         Verb::Stateless { force, dry_run } => take::stateless(&place, *force, *dry_run),
         Verb::Unload { dry_run } => take::unload(&place, *dry_run),
         Verb::Back => take::back(&place),
+        Verb::Metrics => verbs::only_asked(&place, Request::Metrics, "they are counted by it", json),
         Verb::Log => verbs::only_asked(&place, Request::Log, "incidents are kept by it", json),
         Verb::Drill => replay::drill(&place),
         Verb::Replay { file } => replay::run(&place, file),
