@@ -3,15 +3,14 @@
 //! Shares are in hundredths of a percent, occupancies in permille, times in milliseconds.
 
 use crate::detect::{Evidence, Table};
-use crate::event::Event;
 use crate::history::{History, Slot};
+use crate::hook::Hook;
 use crate::incident::Incident;
 use crate::lease::Backend;
 use crate::metrics::{Metrics, Number};
 use crate::observe::tally::Basis;
 use crate::out::Out;
 use crate::protocol::{Answer, Done, Of, Status, Top, Windows};
-use core::fmt;
 
 /// Count, max and buckets.
 pub fn table(o: &mut dyn Out, t: &Table) {
@@ -66,6 +65,8 @@ fn status(o: &mut dyn Out, s: &Status) {
 fn windows(o: &mut dyn Out, w: &Windows) {
     o.text("backend", &w.backend.name());
     o.flag("ready", w.ready);
+    o.number("left_alone", w.left_alone.into());
+    o.flag("counts", w.counts);
     o.flag("needs_somebody", w.backend != Backend::None && !w.backend.has_leases());
     o.text("lifeline", &w.lifeline);
     match w.open {
@@ -248,32 +249,13 @@ pub fn metrics(o: &mut dyn Out, m: &Metrics) {
     o.end();
 }
 
-/// What subscribers, listeners and hooks are told of.
-pub struct Change<'a> {
-    /// What kind of change: `verdict`, `rung` (`dry_run`: would be), `window`.
-    pub name: &'static str,
-    /// The new verdict, what is done, `opened` or `closed`.
-    pub what: &'a dyn fmt::Display,
-    /// The verdict before, or the reason.
-    pub why: &'a dyn fmt::Display,
-}
-
-/// The change that an event is; `None`: it is none of those.
-pub fn change(event: &Event) -> Option<Change<'_>> {
-    let (name, what, why): (_, &dyn fmt::Display, &dyn fmt::Display) = match event {
-        Event::Verdict { from, evidence } => ("verdict", &evidence.verdict, from),
-        Event::Decided { decision, dry } => (if *dry { "dry_run" } else { "rung" }, &decision.action, &decision.reason),
-        Event::Opened { impossible, .. } => ("window", &"opened", impossible),
-        Event::Closed { because, .. } => ("window", &"closed", because),
-        _ => return None,
-    };
-    Some(Change { name, what, why })
-}
-
-/// Such a change, with the table as it is.
-pub fn changed(o: &mut dyn Out, change: &Change<'_>, now: &Table) {
-    o.text("change", &change.name);
-    o.text("what", change.what);
-    o.text("why", change.why);
-    table(o, now);
+/// What subscribers and listeners are told: the same as the owner's scripts.
+pub fn hook(o: &mut dyn Out, hook: &Hook) {
+    o.text("action", &hook.action);
+    o.text("reason", &hook.reason);
+    table(o, &hook.table);
+    match &hook.culprit {
+        Some(culprit) => o.text("culprit", culprit),
+        None => o.null("culprit"),
+    }
 }

@@ -1,7 +1,7 @@
 //! ctwarden: arguments, wiring, exit codes.
 #![deny(unsafe_code)]
 #![allow(missing_docs)] // a program: its rooms are documented, not every hinge
-#![cfg_attr(not(feature = "iptables"), allow(dead_code))] // what a smaller program does without
+#![cfg_attr(not(all(feature = "iptables", feature = "ubus")), allow(dead_code))] // what a smaller program does without
 #![cfg_attr(not(test), no_main)]
 
 mod allocations;

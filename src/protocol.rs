@@ -187,6 +187,8 @@ pub enum Answer {
     Refused(Refusal),
     /// There are no rules to give a lease by.
     NoRules,
+    /// Not opened: see [`TRANSLATED`](crate::lease::TRANSLATED).
+    Translated,
     /// This is not to be capped.
     Spared(Why),
     /// Letting strangers in takes more than a request: `open_scope` must say so.
@@ -245,6 +247,10 @@ pub struct Windows {
     pub backend: Backend,
     /// They are in place.
     pub ready: bool,
+    /// Chains of others that may refuse what is opened, and where we have no say.
+    pub left_alone: u16,
+    /// Connections of capped sources are counted too.
+    pub counts: bool,
     /// The LAN's way to the router past a full table.
     pub lifeline: Lifeline,
     /// What is open, and for how long at most.

@@ -40,7 +40,7 @@ fn totals() -> Totals {
         Event::LeaseFailed { lease: first, errno: 2 },
         Event::Refused { rung: Rung::Flush, why: Refusal::NotDone },
         Event::Skipped { rung: Rung::Grow, why: Obstacle::NotPermitted },
-        Event::NotOpened { scope: Scope::Router, errno: 95 },
+        Event::NotOpened { scope: Scope::Router, errno: Some(95) },
         decided(true),
         Event::Reloaded,
     ] {

@@ -107,6 +107,8 @@ fn windows() -> Windows {
     Windows {
         backend: Backend::Iptables,
         ready: true,
+        left_alone: u16::MAX,
+        counts: true,
         lifeline: Lifeline::NotAccepted,
         open: Some((Scope::Lan, EVER)),
         shedding: u8::MAX,
@@ -160,6 +162,7 @@ fn answers() -> Vec<Answer> {
         Answer::History(history()),
         Answer::Metrics(metrics()),
         Answer::NoRules,
+        Answer::Translated,
         Answer::Spared(Why::Unknown),
         Answer::NotConfigured,
         Answer::busy(),

@@ -5,6 +5,7 @@ use super::exit::{Exit, Why};
 use super::text::{complain, keep};
 use super::{Place, replay, show_json, take};
 use crate::daemon::control::Control;
+use crate::daemon::footing::settle;
 use crate::daemon::front::{Front, Reload, Shown};
 use crate::daemon::report;
 use crate::daemon::run::Daemon;
@@ -60,6 +61,9 @@ pub fn run(place: Place, dry_run: bool, debug: bool) -> Exit {
             return Exit::Fault;
         }
     };
+    if let Err(e) = settle(config.realtime) {
+        complain(format_args!("realtime: {}", Why(e)));
+    }
     report::start(debug);
     // Of a former run, or by hand: a guard begins with what the owner had.
     take::back_logged(&place);

@@ -78,6 +78,8 @@ pub struct Config {
     pub lan: Vec<String<INTERFACE>, LANS>,
     /// The router's TCP ports that lifeline and `open` are for.
     pub ports: Vec<u16, PORTS>,
+    /// Run before all that is not of the real-time class; from the start.
+    pub realtime: bool,
     /// Write metrics for a textfile collector.
     pub textfile: bool,
     /// How large the table is to be.
@@ -107,6 +109,7 @@ impl Default for Config {
             lifeline_dns: false,
             lan: String::try_from("br-lan").into_iter().collect(),
             ports: [22, 80, 443].into_iter().collect(),
+            realtime: false,
             textfile: false,
             sizing: Policy::DEFAULT,
             protect: Vec::new(),

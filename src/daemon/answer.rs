@@ -161,6 +161,8 @@ impl Daemon {
         Windows {
             backend: e.firewall.backend(),
             ready: e.ready(),
+            left_alone: e.firewall.left_alone(),
+            counts: e.firewall.counts(),
             lifeline: e.lifeline,
             open: e.windows.opening().map(|o| (o.scope, o.until.since(now))),
             shedding: e.windows.shedding(now).count() as u8,

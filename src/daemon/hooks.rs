@@ -1,8 +1,9 @@
 //! The owner's scripts in /etc/hotplug.d/ctwarden, called when the verdict or the rung is another one (`ctwarden::hook`).
 //!
 //! ```text
-//!   tell(event) ──> hear: a queue of eight ──> tend, at every turn: one script run at a time, ended after ten seconds
-//!                     full: the oldest is left out, and counted
+//!   tell(event) ──> hear ──> heard: the bus is told, and has procd call the scripts where that serves them
+//!                              └─ else call: a queue of eight ──> tend: one script run at a time, ended after ten seconds
+//!                                            full: the oldest is left out, and counted
 //! ```
 //!
 //! Nothing here waits, and nothing uses the heap. The shell calls /sbin/hotplug-call, or where there is none each executable
@@ -38,6 +39,7 @@ const VARIABLE: usize = 80;
 
 pub struct Hooks {
     caller: Caller,
+    heard: heapless::Deque<Hook, WAITING>,
     waiting: heapless::Deque<Hook, WAITING>,
     running: Option<Running>,
     /// Calls left out since that was last said.
@@ -73,6 +75,16 @@ pub fn hear(event: &Event) {
     with(|hooks, table| hooks.hear(event, *table));
 }
 
+/// What was taken in and nobody has been told of yet.
+pub fn heard() -> Option<Hook> {
+    with(|hooks, _| hooks.heard.pop_front())
+}
+
+/// Calls the scripts, when it is their turn.
+pub fn call(hook: Hook) {
+    with(|hooks, _| hooks.call(hook));
+}
+
 /// Starts, reaps and ends scripts; when to come again at the latest.
 pub fn tend(root: &Root, now: Millis) -> Option<Millis> {
     with(|hooks, _| hooks.tend(root, now))
@@ -87,6 +99,7 @@ impl Hooks {
     pub const fn new() -> Self {
         Self {
             caller: Caller::new(),
+            heard: heapless::Deque::new(),
             waiting: heapless::Deque::new(),
             running: None,
             left_out: 0,
@@ -97,11 +110,13 @@ impl Hooks {
 
     fn hear(&mut self, event: &Event, table: Table) {
         let Some(hook) = self.caller.feed(event, table) else { return };
-        if self.waiting.is_full() {
-            self.waiting.pop_front();
-            self.left_out = self.left_out.saturating_add(1);
-        }
-        let _ = self.waiting.push_back(hook);
+        let Self { heard, left_out, .. } = self;
+        queue(hook, heard, left_out);
+    }
+
+    fn call(&mut self, hook: Hook) {
+        let Self { waiting, left_out, .. } = self;
+        queue(hook, waiting, left_out);
     }
 
     fn tend(&mut self, root: &Root, now: Millis) -> Option<Millis> {
@@ -172,6 +187,15 @@ impl Hooks {
     }
 }
 
+/// Full: the oldest is left out.
+fn queue(hook: Hook, queue: &mut heapless::Deque<Hook, WAITING>, left_out: &mut u32) {
+    if queue.is_full() {
+        queue.pop_front();
+        *left_out = left_out.saturating_add(1);
+    }
+    let _ = queue.push_back(hook);
+}
+
 /// A text with the zero that ends it.
 fn ended(text: &mut SystemPath) -> Result<&CStr, Errno> {
     text.push('\0').map_err(|_| Errno::ENAMETOOLONG)?;
@@ -234,6 +258,14 @@ mod tests {
         }
     }
 
+    /// What is heard is called, as without a bus.
+    fn tend(hooks: &mut Hooks, root: &Root, now: Millis) -> Option<Millis> {
+        while let Some(hook) = hooks.heard.pop_front() {
+            hooks.call(hook);
+        }
+        hooks.tend(root, now)
+    }
+
     fn saturated(count: u32) -> Event {
         let table = Table { count: Entries(count), max: Entries(2048), buckets: Entries(0) };
         Event::Verdict {
@@ -247,7 +279,7 @@ mod tests {
         let began = Instant::now();
         loop {
             let turn = Instant::now();
-            let due = hooks.tend(root, Millis(began.elapsed().as_millis() as u64));
+            let due = tend(hooks, root, Millis(began.elapsed().as_millis() as u64));
             assert!(turn.elapsed() < Duration::from_millis(500), "a turn has waited");
             if due.is_none() {
                 return;
@@ -293,15 +325,15 @@ mod tests {
         let mut hooks = Hooks::new();
         hooks.hear(&saturated(1), Table::default());
         hooks.hear(&saturated(2), Table::default());
-        assert_eq!(hooks.tend(&fake.root(), Millis(5)), Some(Millis(10_005)));
+        assert_eq!(tend(&mut hooks, &fake.root(), Millis(5)), Some(Millis(10_005)));
         let began = Instant::now();
         while fake.said("child").is_empty() {
             assert!(began.elapsed() < Duration::from_secs(5));
             std::thread::sleep(Duration::from_millis(2));
         }
         let first = fake.said("child");
-        assert_eq!(hooks.tend(&fake.root(), Millis(10_004)), Some(Millis(10_005)), "its time is not over");
-        let due = hooks.tend(&fake.root(), Millis(10_006));
+        assert_eq!(tend(&mut hooks, &fake.root(), Millis(10_004)), Some(Millis(10_005)), "its time is not over");
+        let due = tend(&mut hooks, &fake.root(), Millis(10_006));
         // The next one's turn, unless the killed one is not gone yet.
         assert!(matches!(due, Some(Millis(20_006 | 11_006))), "{due:?}");
         hooks.end();
@@ -348,7 +380,7 @@ mod tests {
         let fake = Fake::new("none", "");
         let mut hooks = Hooks::new();
         hooks.hear(&saturated(1), Table::default());
-        assert_eq!(hooks.tend(&fake.root(), Millis(0)), None);
+        assert_eq!(tend(&mut hooks, &fake.root(), Millis(0)), None);
         assert!(hooks.running.is_none());
         // One that is put there later is found.
         std::thread::sleep(Duration::from_millis(20));

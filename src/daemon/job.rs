@@ -9,7 +9,7 @@ use super::run::Daemon;
 use super::work::{Pass, Purpose};
 use ctwarden::decide::ladder::{Action, Outcome};
 use ctwarden::decide::trim::Steps;
-use ctwarden::event::Event;
+use ctwarden::event::{Event, Obstacle};
 use ctwarden::lease::Scope;
 use ctwarden::protocol::{Answer, By, Done, Selection};
 use ctwarden::rung::Rung;
@@ -84,6 +84,7 @@ impl Daemon {
             let answer = match done {
                 Ok(()) => Answer::Windows(self.windows()),
                 Err(Errno::EOPNOTSUPP) => Answer::NoRules,
+                Err(Errno::EADDRNOTAVAIL) => Answer::Translated,
                 Err(e) => Answer::Failed { errno: e as i32 },
             };
             self.answer(asker, &answer);
@@ -91,8 +92,8 @@ impl Daemon {
             let action = Action::Open { scope };
             let outcome = Outcome { action, before, after: before, took: Millis(0), done: done.is_ok() };
             self.guard.outcome(now, &outcome, &self.settings);
-            if let Err(e) = done {
-                self.obstacle(Rung::Open, e);
+            if done.is_err() {
+                self.skip(Rung::Open, Obstacle::NoRules);
             }
         }
     }

@@ -8,6 +8,7 @@
 //! work.rs    passes over the table, with all their buffers
 //! resize.rs  the limits at start, after a reload, after drift
 //! system.rs  the machine and its settings, by way of the journal (statefile.rs)
+//! footing.rs memory that stays, a turn on the CPU, an end with the jail
 //! past.rs    charts and counts; metrics.rs: told to those who monitor
 //! control.rs the socket that the CLI speaks to
 //! ubus/      the object on OpenWrt's bus; no_ubus.rs: in a program without
@@ -34,6 +35,7 @@ pub mod emergency;
 pub mod emergency;
 #[cfg(feature = "nft")]
 pub mod firewall;
+pub mod footing;
 pub mod front;
 pub mod hooks;
 pub mod job;

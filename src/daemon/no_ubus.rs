@@ -4,9 +4,8 @@ use super::control::Render;
 use super::front::Front;
 use super::root::Root;
 use super::run::Daemon;
-use ctwarden::detect::Table;
-use ctwarden::event::Event;
-use ctwarden::protocol::{Answer, TopKey};
+use ctwarden::hook::Hook;
+use ctwarden::protocol::Answer;
 use ctwarden::units::Millis;
 use nix::poll::PollFd;
 
@@ -33,7 +32,9 @@ impl Ubus {
     pub fn answer(&mut self, asker: Asker, _: &Answer, _: Render) {
         match asker {}
     }
-    pub fn announce(&mut self, _: Millis, _: &Event, _: &Table, _: Option<TopKey>) {}
+    pub const fn announce(&mut self, _: Millis, _: &Hook) -> bool {
+        false
+    }
 }
 
 impl Daemon {

@@ -46,6 +46,10 @@ const LOOK_WITH_LEASES: Millis = Millis(1_000);
 
 /// Calls over ubus that wait for their turn. Full: the next one is sent away.
 pub(super) const CALLS: usize = 4;
+/// A dry run tells the same again after this, then after twice that, and so on.
+const DRY_AGAIN: Millis = Millis(10_000);
+/// See [`DRY_AGAIN`].
+const DRY_AGAIN_MOST: Millis = Millis(3_600_000);
 
 /// What ended a wait.
 struct Woken {
@@ -80,6 +84,8 @@ pub struct Daemon {
     pub(super) longest_blind_us: u64,
     pub(super) log_readable: bool,
     pub(super) trim_told: Option<Millis>,
+    /// What a dry run would have done last, when that was told, and how long it is no news then.
+    dry_told: Option<(Action, Millis, Millis)>,
     /// Until the first look: the journal is of a former run.
     pub(super) resumed: bool,
     pub(super) emergency: Emergency,
@@ -118,6 +124,7 @@ impl Daemon {
             longest_blind_us: 0,
             log_readable: false,
             trim_told: None,
+            dry_told: None,
             resumed: true,
             emergency: Emergency::new(),
             rings: past::rings(),
@@ -179,6 +186,11 @@ impl Daemon {
                 self.serve(asking);
             }
             self.work_on(SLICE_US);
+            while let Some(hook) = hooks::heard() {
+                if !self.bus.announce(now, &hook) {
+                    hooks::call(hook);
+                }
+            }
             self.hooks_due = hooks::tend(&self.root, self.now());
         }
         self.leave();
@@ -233,14 +245,13 @@ impl Daemon {
         if matches!(self.job, Some(Job::Trim { .. })) {
             self.guard.relieving();
         }
-        let Self { guard, bus, settings, .. } = self;
-        let table = look.table.unwrap_or_default();
-        let decision = guard.turn(&look, &means, settings, &mut |event| {
-            tell(event);
-            bus.announce(now, &event, &table, None);
-        });
+        let decision = self.guard.turn(&look, &means, &self.settings, &mut tell);
         let rungs = past::totals().take_acted();
         self.rings.feed(now, &Turn { table: look.table, refused_ever: self.guard.refused_ever(), rungs });
+        let e = self.guard.evidence();
+        if e.verdict == Verdict::Calm && now.since(e.since) >= DRY_AGAIN {
+            self.dry_told = None;
+        }
         if let Some(decision) = decision
             && !matches!(self.job, Some(Job::Trim { .. }))
         {
@@ -353,8 +364,10 @@ impl Daemon {
             return;
         };
         let dry = self.config.dry_run;
-        self.announce(Event::Decided { decision, dry });
         let action = decision.action;
+        if !dry || self.is_news(now, action) {
+            tell(Event::Decided { decision, dry });
+        }
         let outcome = |after, took, done| Outcome { action, before: table.count, after, took, done };
         if dry {
             return self.guard.outcome(now, &outcome(table.count, Millis(0), false), &self.settings);
@@ -390,6 +403,18 @@ impl Daemon {
                 }
             }
         }
+    }
+
+    /// A dry run relieves nothing: it would do the same again every two seconds, and tells of it at growing distances, until
+    /// something else would be done.
+    fn is_news(&mut self, now: Millis, action: Action) -> bool {
+        let same = self.dry_told.filter(|(last, ..)| *last == action);
+        if same.is_some_and(|(_, at, quiet)| now.since(at) < quiet) {
+            return false;
+        }
+        let quiet = same.map_or(DRY_AGAIN, |(.., quiet)| Millis(quiet.0 * 2).min(DRY_AGAIN_MOST));
+        self.dry_told = Some((action, now, quiet));
+        true
     }
 
     /// Empties the table: the ladder's, or a requested one.
@@ -435,15 +460,6 @@ impl Daemon {
             let _ = self.unusable.push(rung);
             tell(Event::Skipped { rung, why });
         }
-    }
-
-    /// Tells what subscribers, listeners and hooks are to know of too.
-    pub(super) fn announce(&mut self, event: Event) {
-        tell(event);
-        let now = self.now();
-        let table = self.guard.evidence().table;
-        let culprit = self.guard.incidents.current().and_then(|i| i.culprits.sources.first()).map(|c| c.key);
-        self.bus.announce(now, &event, &table, culprit);
     }
 
     /// Reads the config anew. `false`: it switches the guard off.

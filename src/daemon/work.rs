@@ -2,6 +2,7 @@
 //!
 //! A pass is done in steps of one datagram each, so that whoever drives it looks at the log in between.
 
+use super::clock::Moment;
 use super::kernel::evict::{self, Evictor};
 use super::kernel::reader::{Buffers, Progress, Reader};
 use super::root::{RELEASE, Root, TIMEOUT_FOLDERS, terminated};
@@ -24,6 +25,9 @@ use std::sync::{Mutex, MutexGuard};
 /// Entries that a sampled census reads: as many as a trim's sample.
 pub const SAMPLE: u32 = ctwarden::decide::sample::ROWS as u32;
 
+/// Timeouts that were read count so long: they are settings, and a flow takes a new one with its next packet only.
+const TIMEOUTS_HOLD: Millis = Millis(5_000);
+
 /// The memory of all passes, about 100 KiB. One pass at a time.
 ///
 /// All zeros to begin with, and in static memory: it takes no room in the binary, and of RAM only what is used.
@@ -41,6 +45,8 @@ static ROOM: Mutex<Room> =
 pub struct Work {
     room: MutexGuard<'static, Room>,
     timeouts: Timeouts,
+    /// When they were read.
+    timeouts_of: Option<Moment>,
     /// Drawn at start; nobody outside can know which holders share an id.
     key: u32,
     draws: u32,
@@ -94,6 +100,7 @@ impl Work {
         Self {
             room: ROOM.lock().unwrap_or_else(|poisoned| poisoned.into_inner()),
             timeouts,
+            timeouts_of: None,
             key: u32::from_ne_bytes(random),
             draws: 0,
             netlink: root.is_real(),
@@ -114,8 +121,13 @@ impl Work {
         scramble(self.draws, self.key)
     }
 
-    /// Reads the timeouts in force: idle is told from them. 25 files; done when relief begins, not in calm.
+    /// Reads the timeouts in force: idle is told from them. 25 files; done when relief begins, not in calm, and in an attack
+    /// that trims hold not for every trim.
     pub fn read_timeouts(&mut self, root: &Root) {
+        if self.timeouts_of.is_some_and(|at| at.ago() < TIMEOUTS_HOLD) {
+            return;
+        }
+        self.timeouts_of = Some(Moment::now());
         for timeout in Timeout::ALL {
             for (folder, prefix) in TIMEOUT_FOLDERS {
                 let path = root.path(&[folder, prefix, timeout.suffix()]);

@@ -1,19 +1,19 @@
 //! The object's life on the bus: it is there, it answers, and it comes back.
 
 use crate::broker::{Broker, made};
-use crate::world::World;
-use ctwarden::detect::{Evidence, Table, Verdict};
-use ctwarden::event::Event;
+use crate::world::{Bus, World};
+use ctwarden::detect::Table;
+use ctwarden::hook::Hook;
+use ctwarden::protocol::TopKey;
 use ctwarden::units::Entries;
 use ctwarden::wire::ubus::{Code, RECEIVE_ROOM, attribute, message};
 
 const THERE: &str = "ubus: object ctwarden is there";
 const GONE: &str = "ubus: ubusd is gone; trying again";
 
-pub fn verdict(n: u32) -> (Event, Table) {
+pub fn change(n: u32) -> Hook {
     let table = Table { count: Entries(n), max: Entries(16_384), buckets: Entries(16_384) };
-    let evidence = Evidence { verdict: Verdict::Filling, table, ..Evidence::default() };
-    (Event::Verdict { from: Verdict::Calm, evidence }, table)
+    Hook { action: "filling", reason: "calm", table, culprit: None }
 }
 
 #[test]
@@ -211,34 +211,36 @@ fn who_asked_before_a_restart_is_not_answered_after_it() {
 #[test]
 fn subscribers_and_listeners_are_told() {
     let mut world = World::new();
-    let (event, table) = verdict(14_000);
+    let change = Hook { culprit: Some(TopKey::Source("10.0.0.5".parse().unwrap())), ..change(14_000) };
     // Nobody wants to know: an event all the same, which ubusd spreads or not.
-    world.ubus.announce(world.now, &event, &table, None);
+    assert!(world.ubus.announce(world.now, &change));
     let mut subscriber = world.peer();
     subscriber.subscribes(&mut world);
     let mut listener = world.peer();
     listener.listens(&mut world, "ctwarden");
-    world.ubus.announce(world.now, &event, &table, None);
+    world.ubus.announce(world.now, &change);
     world.steps(2);
-    for (peer, method) in [(&mut subscriber, "verdict"), (&mut listener, "ctwarden")] {
+    for (peer, method) in [(&mut subscriber, "filling"), (&mut listener, "ctwarden")] {
         let heard = peer.heard();
         assert_eq!(heard.len(), 1);
         assert_eq!(heard[0].method.as_deref(), Some(method));
         let told = format!("{:?}", crate::tree::read(heard[0].data.as_ref().unwrap(), 5).unwrap());
         assert_eq!(
             told,
-            "[(\"change\", Text(\"verdict\")), (\"what\", Text(\"filling\")), (\"why\", Text(\"calm\")), \
+            "[(\"action\", Text(\"filling\")), (\"reason\", Text(\"calm\")), \
              (\"table\", Table([(\"count\", Long(14000)), (\"max\", Long(16384)), (\"buckets\", Long(16384))])), \
-             (\"occupancy\", Long(854))]"
+             (\"occupancy\", Long(854)), (\"culprit\", Text(\"10.0.0.5\"))]"
         );
     }
-    // What is no change is not told.
-    world.ubus.announce(world.now, &Event::Reloaded, &table, None);
     drop(subscriber);
     world.steps(3);
-    world.ubus.announce(world.now, &event, &table, None);
+    world.ubus.announce(world.now, &change);
     world.steps(2);
     assert_eq!(listener.heard().len(), 1);
+    // Without ubusd it is for others to call scripts.
+    world.broker = None;
+    world.steps(3);
+    assert!(!world.ubus.announce(world.now, &change));
 }
 
 /// A broker that does not read: nothing waits for it, what is dropped is dropped whole, and then all is well again.
@@ -249,8 +251,7 @@ fn a_full_buffer_drops_notifications_and_halves_nothing() {
     subscriber.subscribes(&mut world);
     world.broker().stopped = true;
     for n in 0..5000 {
-        let (event, table) = verdict(n);
-        world.ubus.announce(world.now, &event, &table, None);
+        world.ubus.announce(world.now, &change(n));
     }
     world.steps(10);
     world.broker().stopped = false;
@@ -260,7 +261,7 @@ fn a_full_buffer_drops_notifications_and_halves_nothing() {
     let mut last = 0;
     for m in heard {
         let told = crate::tree::read(m.data.as_ref().unwrap(), 5).unwrap();
-        let crate::tree::Tree::Table(table) = &told[3].1 else { panic!("{told:?}") };
+        let crate::tree::Tree::Table(table) = &told[2].1 else { panic!("{told:?}") };
         let crate::tree::Tree::Long(count) = table[0].1 else { panic!("{told:?}") };
         assert!(count >= last);
         last = count;

@@ -2,7 +2,7 @@
 
 use crate::counting::allocations;
 use crate::same::{full_log, full_status, full_top};
-use crate::world::World;
+use crate::world::{Bus, World};
 use ctwarden::describe;
 use ctwarden::protocol::Answer;
 use ctwarden::wire::ubus::Code;
@@ -80,7 +80,7 @@ fn nothing_allocates() {
     let mut peer = world.peer();
     peer.subscribes(&mut world);
     world.steps(2);
-    let (event, table) = crate::life::verdict(1);
+    let change = crate::life::change(1);
     let mut spent = Duration::ZERO;
     for n in 0..20 {
         peer.call(peer.object, "flush", &|o| {
@@ -90,7 +90,7 @@ fn nothing_allocates() {
         peer.call(peer.object, "missing", &|_| {});
         peer.call(peer.object, "top", &|o| o.text("by", &"x".repeat(n * 500)));
         let now = world.now;
-        assert_eq!(allocations(|| world.ubus.announce(now, &event, &table, None)), 0);
+        assert_eq!(allocations(|| assert!(world.ubus.announce(now, &change))), 0);
         for _ in 0..4 {
             world.broker().turn();
             assert_eq!(serve(&mut world, &full_status(), &mut spent), 0);

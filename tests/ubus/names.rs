@@ -1,12 +1,10 @@
 //! What we ask of others: whose web session a call came by, and hooks.
 
 use crate::broker::{Parts, text_of};
-use crate::world::{Peer, World};
-use ctwarden::decide::ladder::{Action, Decision, Reason};
-use ctwarden::detect::Table;
-use ctwarden::event::Event;
+use crate::life::change;
+use crate::world::{Bus, Peer, World};
+use ctwarden::hook::Hook;
 use ctwarden::protocol::TopKey;
-use ctwarden::units::{Entries, Permille};
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
@@ -133,11 +131,6 @@ fn the_token_is_nowhere() {
     assert!(!format!("{:?}{:?}", world.calls, world.told).contains(TOKEN));
 }
 
-fn rung(action: Action) -> Event {
-    let reason = Reason::High { occupancy: Permille(853), high: Permille(850) };
-    Event::Decided { decision: Decision { action, reason }, dry: false }
-}
-
 fn env(m: &Parts) -> Vec<String> {
     let fields = crate::tree::read(m.data.as_ref().unwrap(), 3).unwrap();
     let crate::tree::Tree::Array(items) = &fields[0].1 else { panic!("{fields:?}") };
@@ -155,39 +148,47 @@ fn hooks_are_run_for_changes() {
     let mut world = World::new();
     let mut procd = world.peer();
     procd.offers(&mut world, Some("hotplug.ctwarden"), &["call"]);
-    let table = Table { count: Entries(14_000), max: Entries(16_384), buckets: Entries(16_384) };
     let culprit = Some(TopKey::Source("10.0.0.5".parse().unwrap()));
-    let (now, ubus) = (world.now, &mut world.ubus);
-    ubus.announce(now, &rung(Action::Trim), &table, culprit);
-    // The same rung many times in an attack: once.
-    (0..50).for_each(|_| ubus.announce(now, &rung(Action::Trim), &table, culprit));
-    ubus.announce(now, &rung(Action::Grow { to: Entries(20_000) }), &table, None);
-    ubus.announce(now, &crate::life::verdict(14_000).0, &table, None);
+    let changes = [
+        Hook { action: "trim", reason: "high", culprit, ..change(14_000) },
+        Hook { action: "grow", reason: "high", ..change(15_000) },
+        change(16_000),
+    ];
+    for change in &changes {
+        assert!(world.ubus.announce(world.now, change));
+    }
     world.steps(8);
     let called: Vec<_> = invoked(&mut procd).iter().map(env).collect();
-    let common = ["COUNT=14000", "MAX=16384"];
-    assert_eq!(called.len(), 3, "{called:?}");
-    assert_eq!(called[0][..2], ["ACTION=trim", "REASON=occupancy 85.3 %, high mark 85.0 %"]);
-    assert_eq!(called[0][2..4], common);
-    assert_eq!(called[0][4..], ["CULPRIT=10.0.0.5"]);
-    assert_eq!(called[1][..1], ["ACTION=grow max to 20000"]);
-    assert_eq!(called[2], ["ACTION=filling", "REASON=calm", common[0], common[1], "CULPRIT="]);
+    assert_eq!(
+        called,
+        [
+            ["ACTION=trim", "REASON=high", "COUNT=14000", "MAX=16384", "CULPRIT=10.0.0.5"],
+            ["ACTION=grow", "REASON=high", "COUNT=15000", "MAX=16384", "CULPRIT="],
+            ["ACTION=filling", "REASON=calm", "COUNT=16000", "MAX=16384", "CULPRIT="],
+        ]
+    );
+    assert_eq!(world.ubus.next_unserved(), None);
 }
 
-/// No hooks are there: one look for all that waits. Procd hangs: a second, then no more.
+/// No hooks are there: one look for all that waits, and they are the caller's. Procd hangs: a second, then they are too.
 #[test]
 fn without_hooks_nothing_waits() {
     let mut world = World::new();
-    let (event, table) = crate::life::verdict(1);
-    for _ in 0..20 {
-        world.ubus.announce(world.now, &event, &table, None);
+    for n in 1..=20 {
+        world.ubus.announce(world.now, &change(n));
     }
     world.steps(5);
     assert_eq!(world.ubus.next_deadline(), None);
+    let unserved: Vec<_> = std::iter::from_fn(|| world.ubus.next_unserved()).collect();
+    assert_eq!(unserved, [17, 18, 19, 20].map(change), "the last ones");
     world.broker().stopped = true;
-    world.ubus.announce(world.now, &event, &table, None);
-    world.steps(120);
+    world.ubus.announce(world.now, &change(21));
+    world.steps(90);
+    assert_eq!(world.ubus.next_unserved(), None);
+    world.steps(30);
     assert_eq!(world.ubus.next_deadline(), None);
+    assert_eq!(world.ubus.next_unserved(), Some(change(21)));
+    assert_eq!(world.ubus.next_unserved(), None);
     world.broker().stopped = false;
     world.steps(5);
     let mut peer = world.peer();

@@ -8,7 +8,8 @@
 //! iptables/    chains of our own behind `-m recent`; a lease is a line in /proc/net/xt_recent
 //! aside.rs     iptables without xt_recent: rules set aside; or the firewall's init script, stopped
 //! guardian.rs  the child that puts them back
-//! program.rs   other programs: started, fed, waited for
+//! program.rs   other programs: started, fed, waited for; room.rs: places for what they print
+//! stateless.rs the rules that need connection tracking, out and back
 //! ```
 
 #[cfg(feature = "iptables")]
@@ -20,6 +21,8 @@ mod guardian;
 mod iptables;
 mod nft;
 pub mod program;
+#[cfg(any(feature = "iptables", feature = "stateless"))]
+pub mod room;
 #[cfg(feature = "stateless")]
 pub mod stateless;
 
@@ -135,9 +138,30 @@ impl Firewall {
         if term == Millis(0) {
             return Err(Errno::ETIME);
         }
+        if self.translates() && leases.iter().any(|l| matches!(l, Lease::Lan { .. })) {
+            return Err(Errno::EADDRNOTAVAIL);
+        }
         let done = dispatch!(self, grant(root, leases, term), Err(Errno::EOPNOTSUPP));
         crate::daemon::crash::step();
         done
+    }
+
+    /// Whether IPv6 between LAN and WAN is translated, or may be: no lease of [`Lease::Lan`] then. As of the last look.
+    pub fn translates(&self) -> bool {
+        dispatch!(self, translates(), false)
+    }
+
+    /// Chains of others that may refuse what a lease opens, and where it has no say.
+    pub fn left_alone(&self) -> u16 {
+        match self.backend {
+            Backend::Nft => self.nft.left_alone(),
+            _ => 0,
+        }
+    }
+
+    /// Connections of capped sources are counted.
+    pub fn counts(&self) -> bool {
+        self.backend == Backend::Nft && self.nft.counts()
     }
 
     /// Ends leases before their time. One that is not there is no error.

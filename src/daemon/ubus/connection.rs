@@ -10,21 +10,20 @@
 //!
 //! One fixed buffer each way. While answers wait to be sent nothing more is read, so that there is always room for the next.
 
-use super::errands::{Change, Errands};
+use super::errands::Errands;
 use ctwarden::call::{self, Call, Fault};
 use ctwarden::describe;
-use ctwarden::detect::Table;
 use ctwarden::event::{Event, UbusState};
+use ctwarden::hook::Hook;
 use ctwarden::out::{Fill, Out};
-use ctwarden::protocol::TopKey;
-use ctwarden::rung::Rung;
 use ctwarden::units::Millis;
 use ctwarden::who::Who;
 use ctwarden::wire::ubus::{self, Code, Garbled, Heard, Inbox, Invoke, Outbox, Session};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, recv, send, socket};
-use nix::sys::stat::lstat;
+use nix::unistd::{AccessFlags, access};
+use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::MutexGuard;
 
@@ -77,8 +76,35 @@ pub struct Asked {
     pub who: Who,
 }
 
-/// Longest path of a socket that can be connected to.
-pub type Path = heapless::String<108>;
+/// A path with the zero that ends it: the longest of a socket that can be connected to. As plain text it would take the
+/// heap to be given to the kernel.
+#[derive(Clone, Copy)]
+pub struct Path([u8; 108]);
+
+impl Path {
+    /// One that is too long is none, and will not be found.
+    pub fn new(path: &str) -> Self {
+        let mut text = [0; 108];
+        if path.len() < text.len() {
+            text.iter_mut().zip(path.bytes()).for_each(|(to, byte)| *to = byte);
+        }
+        Self(text)
+    }
+    fn c(&self) -> &CStr {
+        CStr::from_bytes_until_nul(&self.0).unwrap_or_default()
+    }
+    fn folder(&self) -> Self {
+        let mut folder = *self;
+        while let Some(last) = folder.0.iter().rposition(|byte| *byte != 0)
+            && let Some(byte) = folder.0.get_mut(last)
+        {
+            if core::mem::take(byte) == b'/' {
+                break;
+            }
+        }
+        folder
+    }
+}
 
 pub struct Ubus {
     room: MutexGuard<'static, Room>,
@@ -97,8 +123,6 @@ pub struct Ubus {
     /// Messages may be waiting that have come already.
     more: bool,
     told: Option<UbusState>,
-    /// The rung that was told of last: in an attack the same is decided many times a second.
-    rung: Option<Rung>,
 }
 
 impl Ubus {
@@ -116,7 +140,6 @@ impl Ubus {
             errands: Errands::new(),
             more: false,
             told: None,
-            rung: None,
         }
     }
 
@@ -247,20 +270,24 @@ impl Ubus {
         }
     }
 
-    /// Tells subscribers, listeners and hooks, where the event is a change that they want to know of.
-    pub fn announce(&mut self, now: Millis, event: &Event, table: &Table, culprit: Option<TopKey>) {
-        let Some(change) = describe::change(event) else { return };
-        let rung = if let Event::Decided { decision, .. } = event { Some(decision.action.rung()) } else { None };
-        if (rung.is_some() && rung == self.rung) || !self.is_published() {
-            return;
+    /// Tells subscribers and listeners of a change, and has procd call the owner's scripts. `false`: there is no bus, they are
+    /// the caller's to call.
+    pub fn announce(&mut self, now: Millis, hook: &Hook) -> bool {
+        if !self.is_published() {
+            return false;
         }
-        self.rung = rung;
         let outbox = &mut self.room.outbox;
-        let fill = |o: &mut dyn Out| describe::changed(o, &change, table);
-        self.session.notify(outbox, change.name, false, &fill);
+        let fill = |o: &mut dyn Out| describe::hook(o, hook);
+        self.session.notify(outbox, hook.action, false, &fill);
         self.session.event(outbox, NAME, &fill);
-        self.errands.hook(now, Change { event: *event, table: *table, culprit }, &mut self.session, outbox);
+        self.errands.hook(now, hook, &mut self.session, outbox);
         self.send();
+        true
+    }
+
+    /// A change for which there is nobody on the bus to call scripts: they are the caller's to call.
+    pub fn next_unserved(&mut self) -> Option<Hook> {
+        self.errands.next_unserved()
     }
 
     fn connect(&mut self, now: Millis) {
@@ -273,9 +300,8 @@ impl Ubus {
                 self.due = Some(now.after(PATIENCE));
             }
             None => {
-                let path = self.paths.first().map_or("", |path| path.as_str());
-                let folder = path.bytes().rposition(|byte| byte == b'/').and_then(|at| path.get(..at)).unwrap_or("/");
-                let known = self.connection > 0 || lstat(folder).is_ok();
+                let [path, _] = &self.paths;
+                let known = self.connection > 0 || access(path.folder().c(), AccessFlags::F_OK).is_ok();
                 self.pause(now, if known { PAUSE_MOST } else { PAUSE_WITHOUT });
             }
         }
@@ -348,9 +374,9 @@ fn call_of<'a>(invoke: &Invoke<'a>, session: &Session) -> Result<(Call, Option<&
 }
 
 /// Not std's way, which would wait for a ubusd that does not accept.
-fn connected(path: &str) -> Result<OwnedFd, Errno> {
+fn connected(path: &Path) -> Result<OwnedFd, Errno> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let fd = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
-    connect(fd.as_raw_fd(), &UnixAddr::new(path)?)?;
+    connect(fd.as_raw_fd(), &UnixAddr::new(path.c())?)?;
     Ok(fd)
 }

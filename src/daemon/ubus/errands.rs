@@ -9,16 +9,12 @@
 
 use super::connection::Asked;
 use ctwarden::call::SESSION;
-use ctwarden::describe;
-use ctwarden::detect::Table;
-use ctwarden::event::Event;
+use ctwarden::hook::Hook;
 use ctwarden::out::Out;
-use ctwarden::protocol::TopKey;
 use ctwarden::units::Millis;
 use ctwarden::who::Who;
 use ctwarden::wire::blob::{Fields, Value};
 use ctwarden::wire::ubus::{Outbox, Session};
-use std::fmt;
 
 /// Calls held back at a time while their caller's name is asked for. Full: the next one goes without.
 const HELD: usize = 4;
@@ -40,25 +36,18 @@ struct Held {
     until: Millis,
 }
 
-/// What hooks are told of.
-#[derive(Clone, Copy)]
-pub struct Change {
-    pub event: Event,
-    pub table: Table,
-    /// Who holds most of the table, where that is known.
-    pub culprit: Option<TopKey>,
-}
-
 pub struct Errands {
     held: heapless::Vec<Held, HELD>,
-    hooks: heapless::Deque<Change, HOOKS>,
+    hooks: heapless::Deque<Hook, HOOKS>,
+    /// There is nobody on the bus to run them.
+    nobody: bool,
     /// The lookup for the first of the hooks.
     looking: Option<(u16, Millis)>,
 }
 
 impl Errands {
     pub const fn new() -> Self {
-        Self { held: heapless::Vec::new(), hooks: heapless::Deque::new(), looking: None }
+        Self { held: heapless::Vec::new(), hooks: heapless::Deque::new(), nobody: false, looking: None }
     }
 
     /// The connection is gone.
@@ -68,8 +57,15 @@ impl Errands {
     }
 
     fn no_hooks(&mut self) {
-        self.hooks.clear();
+        self.nobody = true;
         self.looking = None;
+    }
+
+    /// One that is not run over the bus.
+    pub fn next_unserved(&mut self) -> Option<Hook> {
+        let hook = if self.nobody { self.hooks.pop_front() } else { None };
+        self.nobody = hook.is_some();
+        hook
     }
 
     /// When somebody will have been waited for long enough; not after `due`.
@@ -117,19 +113,24 @@ impl Errands {
     }
 
     /// Wants hooks to be run.
-    pub fn hook(&mut self, now: Millis, change: Change, session: &mut Session, outbox: &mut Outbox) {
+    pub fn hook(&mut self, now: Millis, hook: &Hook, session: &mut Session, outbox: &mut Outbox) {
         if self.hooks.is_full() {
             self.hooks.pop_front();
         }
-        let _ = self.hooks.push_back(change);
+        let _ = self.hooks.push_back(*hook);
         if self.looking.is_none() {
             self.look(now, session, outbox);
         }
     }
 
     fn look(&mut self, now: Millis, session: &mut Session, outbox: &mut Outbox) {
-        let request = if self.hooks.is_empty() { None } else { session.lookup(outbox, "hotplug.ctwarden") };
+        if self.hooks.is_empty() {
+            self.looking = None;
+            return;
+        }
+        let request = session.lookup(outbox, "hotplug.ctwarden");
         self.looking = request.map(|request| (request, now.after(PATIENCE)));
+        self.nobody |= request.is_none();
     }
 
     /// An answer, or part of one.
@@ -143,8 +144,8 @@ impl Errands {
         outbox: &mut Outbox,
     ) {
         if self.looking.is_some_and(|(request, _)| request == sequence) {
-            if let (Some(object), Some(change)) = (object, self.hooks.pop_front()) {
-                session.invoke(outbox, object, "call", &|o| env(o, &change));
+            if let (Some(object), Some(hook)) = (object, self.hooks.pop_front()) {
+                session.invoke(outbox, object, "call", &|o| env(o, &hook));
             }
             return self.look(now, session, outbox);
         }
@@ -188,21 +189,8 @@ fn username(data: &[u8]) -> Option<&[u8]> {
 }
 
 /// The environment of the hooks.
-fn env(o: &mut dyn Out, change: &Change) {
-    let Some(told) = describe::change(&change.event) else { return };
-    let mut parts: [(&str, &dyn fmt::Display); 5] = [
-        ("ACTION", told.what),
-        ("REASON", told.why),
-        ("COUNT", &change.table.count),
-        ("MAX", &change.table.max),
-        ("CULPRIT", &""),
-    ];
-    if let (Some(culprit), [.., last]) = (&change.culprit, &mut parts) {
-        last.1 = culprit;
-    }
+fn env(o: &mut dyn Out, hook: &Hook) {
     o.array("env");
-    for (name, value) in parts {
-        o.text("", &format_args!("{name}={value}"));
-    }
+    hook.tell(&mut |name, value| o.text("", &format_args!("{name}={value}")));
     o.end();
 }

@@ -27,7 +27,7 @@ static ROOM: Mutex<Room> = Mutex::new(Room::new());
 
 /// The one and only: a second one would wait for ever, since there is one thread.
 pub fn open(root: &Root) -> Ubus {
-    let paths = UBUS.map(|name| Path::try_from(root.path(&[name]).as_str()).unwrap_or_default());
+    let paths = UBUS.map(|name| Path::new(&root.path(&[name])));
     Ubus::new(ROOM.lock().unwrap_or_else(|poisoned| poisoned.into_inner()), paths)
 }
 
@@ -50,7 +50,7 @@ impl Ubus {
 fn code(answer: &Answer) -> Code {
     match answer {
         Answer::Refused(_) | Answer::NotConfigured => Code::PermissionDenied,
-        Answer::NoRules => Code::NotSupported,
+        Answer::NoRules | Answer::Translated => Code::NotSupported,
         Answer::Busy => Code::Timeout,
         Answer::Failed { errno } => match Errno::from_raw(*errno) {
             Errno::EPERM | Errno::EACCES | Errno::EROFS => Code::PermissionDenied,

@@ -4,6 +4,7 @@ use super::{Asked, Asker};
 use crate::daemon::answer::{self, Asking};
 use crate::daemon::clock::Moment;
 use crate::daemon::front::{Front, Shown};
+use crate::daemon::hooks;
 use crate::daemon::report::tell;
 use crate::daemon::run::{CALLS, Daemon, SLICE_US};
 use crate::daemon::system;
@@ -27,6 +28,9 @@ impl Daemon {
             if Moment::now() >= until {
                 break;
             }
+        }
+        while let Some(hook) = self.bus.next_unserved() {
+            hooks::call(hook);
         }
         true
     }

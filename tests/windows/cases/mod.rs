@@ -9,6 +9,7 @@ mod reload;
 mod says;
 mod scopes;
 mod shed;
+mod translated;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,7 +24,7 @@ use crate::router::{KINDS, Router};
 type Case = fn(&mut Router<'_>, &mut Checks<'_>) -> Outcome<()>;
 
 /// Those that wait longest come first.
-const CASES: [(u8, &str, Case); 9] = [
+const CASES: [(u8, &str, Case); 10] = [
     (1, "reload", reload::case),
     (2, "killed", killed::case),
     (3, "lan", lan::case),
@@ -33,6 +34,7 @@ const CASES: [(u8, &str, Case); 9] = [
     (7, "shed", shed::case),
     (8, "says", says::case),
     (9, "dry", dry::case),
+    (10, "translated", translated::case),
 ];
 
 /// So many at a time: they mostly wait.
