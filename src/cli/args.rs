@@ -32,6 +32,7 @@ ctwarden keeps the connection tracking table from shutting the network down.
                             unloads its modules, where nothing holds them
   ctwarden back             puts back what these two took out
   ctwarden log              what has happened, with who held the table
+  ctwarden watch            all of that, live in a terminal
   ctwarden history [--span 5m|24h] [--since SLOT]
                             how full it was, and what was done
   ctwarden metrics          what there is to monitor, as Prometheus reads it
@@ -64,6 +65,7 @@ pub enum Verb {
     Log,
     History { span: Span, since: u32 },
     Metrics,
+    Watch,
     Replay { file: &'static str },
 }
 
@@ -214,6 +216,7 @@ fn verb(name: &str) -> Option<Verb> {
         "drill" => Verb::Drill,
         "log" => Verb::Log,
         "metrics" => Verb::Metrics,
+        "watch" => Verb::Watch,
         "history" => Verb::History { span: Span::default(), since: 0 },
         "replay" => Verb::Replay { file: "" },
         _ => return None,
