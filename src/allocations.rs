@@ -3,7 +3,7 @@
 
 /// Gives and never takes back: musl's allocator is 12 KB on MIPS. The signals take 14 of it on a 64-bit CPU, and what is not
 /// taken is no memory in use.
-#[cfg(not(any(test, feature = "count-allocations", feature = "iptables")))]
+#[cfg(not(any(test, feature = "count-allocations")))]
 #[global_allocator]
 static HEAP: static_alloc::Bump<[u8; 32 * 1024]> = static_alloc::Bump::uninit();
 

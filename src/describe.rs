@@ -7,6 +7,7 @@ use crate::history::{History, Slot};
 use crate::hook::Hook;
 use crate::incident::Incident;
 use crate::lease::Backend;
+use crate::metrics::{Metrics, Number};
 use crate::observe::tally::Basis;
 use crate::out::Out;
 use crate::protocol::{Answer, Done, Of, Status, Top, Windows};
@@ -179,7 +180,13 @@ pub fn history(o: &mut dyn Out, h: &History) {
 pub const fn is_told(answer: &Answer) -> bool {
     matches!(
         answer,
-        Answer::Status(_) | Answer::Top(_) | Answer::Done(_) | Answer::Log(_) | Answer::Windows(_) | Answer::History(_)
+        Answer::Status(_)
+            | Answer::Top(_)
+            | Answer::Done(_)
+            | Answer::Log(_)
+            | Answer::Windows(_)
+            | Answer::History(_)
+            | Answer::Metrics(_)
     )
 }
 
@@ -191,6 +198,7 @@ pub fn answer(o: &mut dyn Out, answer: &Answer) {
         Answer::Done(d) => done(o, d),
         Answer::Windows(w) => windows(o, w),
         Answer::History(h) => history(o, h),
+        Answer::Metrics(m) => metrics(o, m),
         Answer::Log(log) => {
             o.array("incidents");
             for i in &log.incidents {
@@ -221,15 +229,23 @@ pub fn lines(o: &mut dyn Out, name: &str, text: &str) {
     o.end();
 }
 
-/// A row of `metrics`, within an array.
-pub fn metric(o: &mut dyn Out, name: &str, kind: &str, labels: &[(&str, &str)], value: u64) {
-    o.object("");
-    o.text("name", &name);
-    o.text("type", &kind);
-    o.object("labels");
-    labels.iter().for_each(|(name, value)| o.text(name, value));
-    o.end();
-    o.long("value", value);
+/// Rows for a monitoring system; what they mean, and those of them that come and go, is in [`crate::metrics`]. A ratio is told as a
+/// text, since floating point is not for the bus.
+pub fn metrics(o: &mut dyn Out, m: &Metrics) {
+    o.array("metrics");
+    m.each(&mut |row| {
+        o.object("");
+        o.text("name", &row.name);
+        o.text("type", &row.kind);
+        o.object("labels");
+        row.labels.iter().for_each(|(name, value)| o.text(name, value));
+        o.end();
+        match row.value {
+            Number::Whole(n) => o.number("value", n),
+            ratio => o.text("value", &ratio),
+        }
+        o.end();
+    });
     o.end();
 }
 

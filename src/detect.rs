@@ -32,6 +32,10 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// All.
+    pub const ALL: [Verdict; 5] =
+        [Verdict::Calm, Verdict::Filling, Verdict::Saturated, Verdict::Misreported, Verdict::Blind];
+
     /// The word in log, status and ubus.
     pub const fn name(self) -> &'static str {
         match self {

@@ -27,6 +27,7 @@ pub mod incident;
 pub mod iptables;
 pub mod journal;
 pub mod lease;
+pub mod metrics;
 pub mod modules;
 pub mod nftables;
 pub mod observe;

@@ -12,6 +12,7 @@ use crate::event::Lifeline;
 use crate::history::{History, Span};
 use crate::incident::{ASKED, Incident, KEPT};
 use crate::lease::{Backend, Lease, Scope};
+use crate::metrics::Metrics;
 use crate::observe::census::{KINDS, PROTOCOLS};
 use crate::observe::keys::{Destination, Host, Prefix};
 use crate::observe::tally::{Basis, Tally};
@@ -89,6 +90,8 @@ pub enum Request {
         span: Span,
         since: u32,
     },
+    /// What a monitoring system reads.
+    Metrics,
     /// Read the config anew. Only over ubus; here there are signals.
     Reload,
 }
@@ -96,7 +99,10 @@ pub enum Request {
 impl Request {
     /// It changes something: who asked is to be kept.
     pub const fn changes(&self) -> bool {
-        !matches!(self, Request::Status | Request::Top { .. } | Request::Log | Request::History { .. })
+        !matches!(
+            self,
+            Request::Status | Request::Top { .. } | Request::Log | Request::History { .. } | Request::Metrics
+        )
     }
 }
 
@@ -110,6 +116,7 @@ impl fmt::Display for Request {
             Request::Close => "close",
             Request::Reload => "reload",
             Request::History { .. } => "history",
+            Request::Metrics => "metrics",
             Request::Trim(Selection::Level) => "trim",
             Request::Trim(Selection::Source(source, only)) => {
                 return write!(f, "trim {}{}", source, only.map_or("", |only| only.name()));
@@ -175,6 +182,7 @@ pub enum Answer {
     /// The windows as they are after the request.
     Windows(Windows),
     History(History),
+    Metrics(Metrics),
     /// By budget or breaker.
     Refused(Refusal),
     /// There are no rules to give a lease by.

@@ -1,7 +1,7 @@
 //! Answers as text for people or JSON for programs.
 
 use super::exit::{Exit, complain_of};
-use super::text::{Grouped, Paint, cell, complain, keep, print};
+use super::text::{Grouped, Paint, cell, complain, keep, print, print_whole};
 use super::{chart, show_json};
 use ctwarden::describe;
 use ctwarden::detect::{Table, Verdict};
@@ -32,6 +32,7 @@ pub fn answer(answer: &Answer, json: bool) -> Exit {
         Answer::Log(kept) => log(kept),
         Answer::Windows(w) => windows(w),
         Answer::History(h) => chart::history(h),
+        Answer::Metrics(m) => print_whole(&mut |to| m.text(to)),
         Answer::Refused(why) => {
             complain(format_args!("refused: {why}"));
             return Exit::Refused;
@@ -55,7 +56,9 @@ pub fn answer(answer: &Answer, json: bool) -> Exit {
             return Exit::Fault;
         }
         Answer::Busy => {
-            complain(format_args!("the daemon is relieving the table and has no time; try again in a moment"));
+            complain(format_args!(
+                "the daemon has no time: it is relieving the table, or others have asked; try again in a moment"
+            ));
             return Exit::Fault;
         }
         Answer::Failed { errno } => return complain_of(Errno::from_raw(*errno)),

@@ -47,6 +47,10 @@ impl Daemon {
             Request::Shed { lease, seconds } => self.serve_shed(asker, lease, seconds, dry),
             Request::Open { scope, seconds } => self.serve_open(asker, scope, seconds, dry),
             Request::History { span, since } => Some(Answer::History(self.history(span, since))),
+            Request::Metrics => {
+                self.begin_metrics(Some(asker));
+                None
+            }
             Request::Close => {
                 self.close("as asked");
                 self.unshed();

@@ -93,6 +93,9 @@ pub const TIMEOUT_FOLDERS: [(&str, &str); 2] = [
 /// ubusd's socket, the newest name first.
 pub const UBUS: [&str; 2] = ["var/run/ubus/ubus.sock", "var/run/ubus.sock"];
 pub const CONFIG: &str = "etc/config/ctwarden";
+/// Where textfile collectors look for metrics.
+pub const TEXTFILE_DIR: &str = "var/prometheus";
+pub const TEXTFILE: &str = "var/prometheus/ctwarden.prom";
 pub const STATE_DIR: &str = "var/run/ctwarden";
 pub const PROGRAM_FOLDERS: [&str; 5] = ["usr/sbin/", "sbin/", "usr/bin/", "bin/", "usr/local/sbin/"];
 #[allow(dead_code)] // until the loop gives leases

@@ -10,6 +10,7 @@ use super::hooks;
 use super::job::{Job, Then};
 use super::kernel::counters::Counters;
 use super::kernel::log::{Log, News};
+use super::metrics::Textfile;
 use super::past;
 use super::report::tell;
 use super::root::Root;
@@ -25,6 +26,7 @@ use ctwarden::event::{Event, Obstacle};
 use ctwarden::guard::Guard;
 use ctwarden::history::{Rings, Turn};
 use ctwarden::journal::{Journal, Setting};
+use ctwarden::metrics::Holding;
 use ctwarden::observe::memory::EntryCost;
 use ctwarden::rung::{RUNGS, Rung};
 use ctwarden::sizing;
@@ -88,6 +90,9 @@ pub struct Daemon {
     pub(super) resumed: bool,
     pub(super) emergency: Emergency,
     pub(super) rings: MutexGuard<'static, Rings>,
+    /// Who held the table when metrics were last asked for.
+    pub(super) holding: Option<Holding>,
+    pub(super) textfile: Textfile,
     /// When a script of the owner's is to be looked after.
     hooks_due: Option<Millis>,
 }
@@ -123,6 +128,8 @@ impl Daemon {
             resumed: true,
             emergency: Emergency::new(),
             rings: past::rings(),
+            holding: None,
+            textfile: Textfile::default(),
             hooks_due: None,
         }
     }
@@ -291,6 +298,7 @@ impl Daemon {
         self.table = table;
         if slow {
             self.last_slow = Some(now);
+            self.tend_textfile(now);
             self.recheck_firewall();
         }
         Look {
@@ -490,6 +498,7 @@ impl Daemon {
     /// Leaves things as they were found.
     fn leave(&mut self) {
         self.job = None;
+        self.remove_textfile();
         self.put_rules_back();
         system::put_back_all(&self.root, &self.state, &mut self.journal, &mut tell);
         hooks::end();

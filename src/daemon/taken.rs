@@ -3,6 +3,7 @@
 //! The record stands beside the daemon's own, since the command line does it too, with or without a daemon (one in a jail
 //! cannot start programs). Whoever comes next puts it back: `ctwarden back`, the end or the next start of a daemon.
 
+use super::firewall::room::{Room, in_rooms};
 use super::firewall::stateless;
 use super::root::{Root, terminated};
 use super::statefile::{StateFault, StateFile, TAKEN, put_whole};
@@ -11,10 +12,9 @@ use ctwarden::journal::Journal;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
-use nix::unistd::{AccessFlags, Uid, access, read, unlink};
+use nix::unistd::{AccessFlags, Uid, access, unlink};
 use std::fmt;
 use std::os::fd::OwnedFd;
-use std::sync::Mutex;
 
 /// Where it is told what is done and why not, a line at a time.
 pub type Say<'s> = &'s mut dyn FnMut(fmt::Arguments<'_>);
@@ -33,67 +33,6 @@ impl From<Errno> for NotTaken {
     fn from(e: Errno) -> Self {
         NotTaken::Failed(e)
     }
-}
-
-/// The longest text there may be: ten times a router's default rules. Not on the heap, which never takes back, and no memory
-/// until it is written to.
-const MOST: usize = 128 * 1024;
-
-/// A text. One that is too long has no part left.
-pub struct Room {
-    bytes: [u8; MOST],
-    used: usize,
-    cut: bool,
-}
-
-impl Room {
-    const fn new() -> Self {
-        Self { bytes: [0; MOST], used: 0, cut: false }
-    }
-    pub fn clear(&mut self) {
-        (self.used, self.cut) = (0, false);
-    }
-    pub fn push(&mut self, piece: &[u8]) {
-        match self.bytes.get_mut(self.used..).and_then(|rest| rest.get_mut(..piece.len())) {
-            Some(place) => {
-                place.copy_from_slice(piece);
-                self.used += piece.len();
-            }
-            None => self.cut = true,
-        }
-    }
-    /// Reads to the end, as long as `wait` says that there is something.
-    pub fn fill(&mut self, fd: &OwnedFd, wait: &dyn Fn() -> bool) -> Result<(), Errno> {
-        self.clear();
-        let mut piece = [0; 2048];
-        while wait() {
-            match read(fd, &mut piece) {
-                Ok(0) => return self.text().map(drop),
-                Ok(n) => self.push(piece.get(..n).unwrap_or_default()),
-                Err(Errno::EINTR) => {}
-                Err(e) => return Err(e),
-            }
-        }
-        Err(Errno::ETIMEDOUT)
-    }
-    /// EFBIG: it is longer than there is room.
-    pub fn text(&self) -> Result<&[u8], Errno> {
-        if self.cut { Err(Errno::EFBIG) } else { Ok(self.bytes.get(..self.used).unwrap_or_default()) }
-    }
-}
-
-/// What was found, what is there now, what is to be loaded.
-pub struct Rooms {
-    pub found: Room,
-    pub now: Room,
-    pub script: Room,
-}
-
-static ROOMS: Mutex<Rooms> = Mutex::new(Rooms { found: Room::new(), now: Room::new(), script: Room::new() });
-
-/// Does `work` with all rooms.
-pub fn in_rooms<T>(work: impl FnOnce(&mut Rooms) -> T) -> T {
-    work(&mut ROOMS.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
 }
 
 pub struct Record {
@@ -131,7 +70,7 @@ impl Record {
     pub fn read(&self, name: &str, room: &mut Room) -> Result<(), Errno> {
         room.clear();
         match self.file(name) {
-            Ok(fd) => room.fill(&fd, &|| true),
+            Ok(fd) => room.fill(&fd),
             Err(Errno::ENOENT) => Ok(()),
             Err(e) => Err(e),
         }

@@ -2,8 +2,9 @@
 
 use super::crash;
 use super::firewall::program::{find, run};
+use super::firewall::room::{Room, Rooms, in_rooms};
 use super::root::{COUNT, MODULES, Root, SystemPath, TRACKING, terminated};
-use super::taken::{NotTaken, Record, Room, Rooms, Say, in_rooms, text};
+use super::taken::{NotTaken, Record, Say, text};
 use ctwarden::modules::{Kept, is_loaded, plan};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -20,7 +21,7 @@ const LOADERS: [&CStr; 2] = [c"modprobe", c"insmod"];
 fn loaded(root: &Root, room: &mut Room) -> Result<(), Errno> {
     room.clear();
     match root.open(MODULES, OFlag::O_RDONLY) {
-        Ok(fd) => room.fill(&fd, &|| true),
+        Ok(fd) => room.fill(&fd),
         Err(Errno::ENOENT) => Ok(()),
         Err(e) => Err(e),
     }

@@ -10,10 +10,12 @@ use ctwarden::config::Config;
 use ctwarden::decide::sample::{HolderId, Order, Sample, scramble};
 use ctwarden::decide::shed::{Choice, Pressure, Spared, choose};
 use ctwarden::decide::trim::{Goal, Plan};
-use ctwarden::entry::Entry;
+use ctwarden::entry::{Class, Entry};
 use ctwarden::incident::{CULPRITS, Culprit, Culprits};
 use ctwarden::lease::Lease;
+use ctwarden::metrics::Holding;
 use ctwarden::observe::census::{Census, KINDS};
+use ctwarden::observe::tally::Share;
 use ctwarden::observe::timeouts::{Timeout, Timeouts, kernel_version};
 use ctwarden::protocol::{By, ROWS_MOST, Selection, Top, TopKey, TopRow};
 use ctwarden::units::{Entries, Millis, Permille};
@@ -212,7 +214,7 @@ impl Work {
     /// Who holds the table, after a sample or census pass that counted it.
     pub fn culprits(&self) -> Culprits {
         let mut c = Culprits::default();
-        let permille = |share: ctwarden::observe::tally::Share| Permille(share.0 / 10);
+        let permille = |share: Share| Permille(share.0 / 10);
         for row in self.room.census.top_sources(CULPRITS) {
             let _ = c.sources.push(Culprit { key: row.key.into(), share: permille(row.tally.share) });
         }
@@ -220,6 +222,13 @@ impl Work {
             let _ = c.destinations.push(Culprit { key: row.key.into(), share: permille(row.tally.share) });
         }
         c
+    }
+
+    /// What metrics want of a census by source.
+    pub fn holding(&self, at: Millis) -> Holding {
+        let census = &self.room.census;
+        let top = census.top_sources(1).next().map_or(Share(0), |row| row.tally.share);
+        Holding { at, classes: Class::ALL.map(|class| census.class(class).entries.0), top }
     }
 
     /// The census as an answer.
@@ -239,7 +248,7 @@ impl Work {
             By::Source => self.room.census.top_sources(n).for_each(|r| add(r.key.into(), r.tally, r.at_most)),
             By::Prefix => self.room.census.top_prefixes(n).for_each(|r| add(r.key.into(), r.tally, r.at_most)),
             By::Destination => self.room.census.top_destinations(n).for_each(|r| add(r.key.into(), r.tally, r.at_most)),
-            By::State => ctwarden::entry::Class::ALL.into_iter().take(n).for_each(|class| {
+            By::State => Class::ALL.into_iter().take(n).for_each(|class| {
                 let tally = self.room.census.class(class);
                 add(TopKey::State(class), tally, tally.count);
             }),

@@ -9,7 +9,8 @@
 //! the daemon dies is no reason to close before: a new one may come. Should both die, what was set aside lies in the state
 //! folder, and `ctwarden guardian restore`, which the init script calls, puts it back.
 
-use super::program::{Text, find, output, pause, read_all, run};
+use super::program::{Text, find, output, pause, run};
+use super::room::{Room, Rooms, in_rooms};
 use crate::daemon::clock::Moment;
 use crate::daemon::root::{FIREWALL_SCRIPT, Root, STATE_DIR, SystemPath, terminated};
 use crate::daemon::signals::Signals;
@@ -21,6 +22,7 @@ use nix::fcntl::{Flock, FlockArg, OFlag, open};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::Mode;
 use nix::unistd::{AccessFlags, access, read, setsid, unlink, write};
+use signal_hook::consts::SIGCHLD;
 use std::ffi::CStr;
 use std::fmt::Write as _;
 use std::os::fd::OwnedFd;
@@ -109,13 +111,16 @@ fn hold(root: &Root, what: &[u8]) -> bool {
 /// Sets aside what stands, then opens. On an error everything is as it was.
 fn begin(root: &Root, what: &[u8]) -> Result<(Flock<OwnedFd>, Signals), Errno> {
     let lock = lock(root)?;
-    let signals = Signals::new().map_err(|_| Errno::EMFILE)?;
+    let signals = Signals::new(SIGCHLD).map_err(|_| Errno::EMFILE)?;
     // Of a guardian that was killed.
     close(root)?;
     let opened = if what == b"script" {
         create(root, STOPPED).and_then(|_| run(root, &root.path(&[FIREWALL_SCRIPT]), &[c"firewall", c"stop"], None))
     } else {
-        FILTERS.iter().filter(|filter| what.contains(&filter.letter)).try_for_each(|filter| filter.open_up(root))
+        FILTERS
+            .iter()
+            .filter(|filter| what.contains(&filter.letter))
+            .try_for_each(|filter| in_rooms(|rooms| filter.open_up(root, rooms)))
     };
     if opened.is_err() {
         let _ = close(root);
@@ -161,7 +166,7 @@ fn wait(signals: &Signals) {
 fn close(root: &Root) -> Result<(), Errno> {
     let mut done = Ok(());
     for filter in &FILTERS {
-        done = done.and(filter.close(root));
+        done = done.and(in_rooms(|rooms| filter.close(root, rooms)));
     }
     if is_there(root, STOPPED) {
         let started = run(root, &root.path(&[FIREWALL_SCRIPT]), &[c"firewall", c"start"], None);
@@ -171,8 +176,8 @@ fn close(root: &Root) -> Result<(), Errno> {
 }
 
 impl Filter {
-    fn saved(&self, root: &Root) -> Result<Vec<u8>, Errno> {
-        output(root, &find(root, self.save).ok_or(Errno::ENOENT)?, &[self.save, c"-t", c"filter"])
+    fn saved(&self, root: &Root, room: &mut Room) -> Result<(), Errno> {
+        output(root, &find(root, self.save).ok_or(Errno::ENOENT)?, &[self.save, c"-t", c"filter"], room)
     }
 
     /// `rest`: what the text does not name stays.
@@ -182,45 +187,49 @@ impl Filter {
         run(root, &program, words.get(..1 + usize::from(rest)).unwrap_or(&words), Some(from))
     }
 
-    fn open_up(&self, root: &Root) -> Result<(), Errno> {
-        let text = self.saved(root)?;
-        if is_open(&text) {
+    fn open_up(&self, root: &Root, Rooms { found, now, .. }: &mut Rooms) -> Result<(), Errno> {
+        self.saved(root, found)?;
+        let text = found.text()?;
+        if is_open(text) {
             return Ok(());
         }
-        if !is_whole(&text) {
+        if !is_whole(text) {
             return Err(Errno::EOPNOTSUPP);
         }
-        keep(root, self.file, &text)?;
+        keep(root, self.file, text)?;
         let mut open = Text::new()?;
         let _ = open.write_str(OPEN); // which is short
         self.restore(root, &open.end(), true)?;
         // Somebody was faster, or it had no effect: that is not ours to hold.
-        let opened = standing(&self.saved(root)?, &text) != Standing::Another;
+        self.saved(root, now)?;
+        let opened = standing(now.text()?, text) != Standing::Another;
         opened.then_some(()).ok_or(Errno::EAGAIN)
     }
 
-    fn close(&self, root: &Root) -> Result<(), Errno> {
-        let text = match open_kept(root, self.file) {
+    fn close(&self, root: &Root, Rooms { found, now, script }: &mut Rooms) -> Result<(), Errno> {
+        match open_kept(root, self.file) {
             Err(Errno::ENOENT) => return Ok(()),
-            fd => read_all(&fd?),
-        };
+            fd => found.fill(&fd?)?,
+        }
+        let text = found.text()?;
         let name = self.file.get(1..).unwrap_or_default();
-        let now = self.saved(root)?;
-        match standing(&now, &text) {
+        self.saved(root, now)?;
+        match standing(now.text()?, text) {
             // Killed before all of it was written: before it opened anything.
-            _ if !is_whole(&text) => {}
+            _ if !is_whole(text) => {}
             Standing::Another => say(name, ": a firewall stands there again, left alone"),
             Standing::Added => {
-                let mut whole = Vec::new();
-                merged(&now, &text, &mut |piece| whole.extend_from_slice(piece));
-                keep(root, RESTORING, &whole)?;
+                script.clear();
+                merged(now.text()?, text, &mut |piece| script.push(piece));
+                keep(root, RESTORING, script.text()?)?;
                 self.restore(root, &open_kept(root, RESTORING)?, false)?;
                 forget(root, RESTORING)?;
                 say(name, ": put back behind rules that were added meanwhile");
             }
             Standing::Open => {
                 self.restore(root, &open_kept(root, self.file)?, false)?;
-                if !same(&self.saved(root)?, &text) {
+                self.saved(root, now)?;
+                if !same(now.text()?, text) {
                     return Err(Errno::EIO);
                 }
             }

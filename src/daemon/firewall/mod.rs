@@ -8,7 +8,8 @@
 //! iptables/    chains of our own behind `-m recent`; a lease is a line in /proc/net/xt_recent
 //! aside.rs     iptables without xt_recent: rules set aside; or the firewall's init script, stopped
 //! guardian.rs  the child that puts them back
-//! program.rs   other programs: started, fed, waited for
+//! program.rs   other programs: started, fed, waited for; room.rs: places for what they print
+//! stateless.rs the rules that need connection tracking, out and back
 //! ```
 
 #[cfg(feature = "iptables")]
@@ -20,6 +21,8 @@ mod guardian;
 mod iptables;
 mod nft;
 pub mod program;
+#[cfg(any(feature = "iptables", feature = "stateless"))]
+pub mod room;
 #[cfg(feature = "stateless")]
 pub mod stateless;
 

@@ -2,13 +2,15 @@
 //! posix_spawn, which wants the C library's heap: 12 KB on MIPS.
 #![allow(unsafe_code)]
 
+#[cfg(any(feature = "iptables", feature = "stateless"))]
+use super::room::Room;
 use crate::daemon::root::{NOWHERE, PROGRAM_FOLDERS, Root, SystemPath, terminated};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::{AccessFlags, Pid, access, dup2_stderr, dup2_stdin, dup2_stdout, pipe2, read, write};
+use nix::unistd::{AccessFlags, Pid, access, dup2_stderr, dup2_stdin, dup2_stdout, pipe2, write};
 use std::ffi::{CStr, c_long};
 use std::fmt;
 use std::os::fd::{AsFd, OwnedFd};
@@ -20,8 +22,6 @@ const STEP_MS: u16 = 2;
 /// Words of a command.
 const WORDS_MOST: usize = 15;
 const NONE: c_long = 0;
-/// What is more of a program's output is left out.
-const OUTPUT_MOST: usize = 1 << 20;
 
 /// Where a program is. Only on the real system: a folder that stands for it has none of its own to run.
 pub fn find(root: &Root, name: &CStr) -> Option<SystemPath> {
@@ -107,27 +107,14 @@ pub fn run(root: &Root, path: &SystemPath, words: &[&CStr], input: Option<&Owned
 }
 
 /// What a program prints.
-pub fn output(root: &Root, path: &SystemPath, words: &[&CStr]) -> Result<Vec<u8>, Errno> {
+#[cfg(any(feature = "iptables", feature = "stateless"))]
+pub fn output(root: &Root, path: &SystemPath, words: &[&CStr], room: &mut Room) -> Result<(), Errno> {
     let (from, to) = pipe2(OFlag::O_CLOEXEC)?;
     let pid = start(root, path, words, [None, Some(&to)], false)?;
     drop(to);
-    let text = read_all(&from);
+    let filled = room.fill(&from);
     drop(from);
-    wait(pid).map(|()| text)
-}
-
-/// Reads to the end, or until nothing has come for long.
-pub fn read_all(from: &OwnedFd) -> Vec<u8> {
-    let mut text = Vec::new();
-    let mut room = [0; 2048];
-    while text.len() < OUTPUT_MOST && is_readable(from, PATIENCE_MS) {
-        match read(from, &mut room) {
-            Ok(n @ 1..) => text.extend_from_slice(room.get(..n).unwrap_or(&[])),
-            Err(Errno::EINTR) => {}
-            _ => break,
-        }
-    }
-    text
+    wait(pid).and(filled)
 }
 
 /// A text to be read from a pipe, all of it in there already (a pipe holds 64 KiB): nobody has to wait for a reader.

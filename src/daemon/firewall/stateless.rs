@@ -9,14 +9,13 @@
 //! iptables comes first: what it can show, it can put back; nft sees what is left. Rules of ours that look at connections go
 //! out too: whoever keeps them in place must not put them back meanwhile (`StateFile::rules_are_out`).
 
-use super::program::{PATIENCE_MS, find, is_readable, run, start, wait};
+use super::program::{find, output, run};
+use super::room::{Room, Rooms, in_rooms};
 use crate::daemon::crash;
 use crate::daemon::root::{RESOLVERS, Root};
-use crate::daemon::taken::{NotTaken, Record, Room, Rooms, Say, in_rooms, text};
+use crate::daemon::taken::{NotTaken, Record, Say, text};
 use ctwarden::stateless::{Back, Dialect, Fate, apply, judge, resolvers};
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
-use nix::unistd::pipe2;
 use std::ffi::CStr;
 
 /// A firewall's programs, each with its words, and the file that its rules are kept in.
@@ -81,12 +80,7 @@ impl Way {
     /// Lists its rules. ENOENT: no such firewall here.
     fn list(&self, root: &Root, room: &mut Room, say: Say<'_>) -> Result<(), Errno> {
         let path = self.list.first().and_then(|name| find(root, name)).ok_or(Errno::ENOENT)?;
-        let (from, to) = pipe2(OFlag::O_CLOEXEC)?;
-        let pid = start(root, &path, self.list, [None, Some(&to)], false)?;
-        drop(to);
-        let filled = room.fill(&from, &|| is_readable(&from, PATIENCE_MS));
-        drop(from);
-        wait(pid).and(filled).inspect_err(|_| {
+        output(root, &path, self.list, room).inspect_err(|_| {
             say(format_args!("{path} does not say its rules: they stay as they are"));
         })
     }

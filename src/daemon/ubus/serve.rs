@@ -63,10 +63,7 @@ impl Daemon {
                 self.tell_now(asker, Answer::History(self.history(span, since)));
                 return true;
             }
-            Call::Metrics => {
-                self.bus.reply(asker, Code::NotSupported, None);
-                return true;
-            }
+            Call::Metrics => Request::Metrics,
             Call::Top { by, rows, exact } => Request::Top { by, rows, exact },
             Call::Close => Request::Close,
             Call::Trim { selection, dry_run } => {

@@ -17,6 +17,7 @@ mod lists;
 
 use super::Health;
 use super::program::{Text, find, output, pause, run};
+use super::room::in_rooms;
 use crate::daemon::kernel::addresses::{self, index_of};
 use crate::daemon::kernel::tables::nft_tables;
 use crate::daemon::root::{RECENT, Root, terminated};
@@ -27,6 +28,7 @@ use ctwarden::iptables::plan::Plan;
 use ctwarden::iptables::recent::{List, Lists, entry, left};
 use ctwarden::iptables::rules::{HEADS, Out, TABLES, Table};
 use ctwarden::lease::{Lease, Scope, TERM};
+use ctwarden::text::lines;
 use ctwarden::units::Millis;
 use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access};
@@ -270,7 +272,10 @@ impl Side {
         let family = self.plan.family;
         let save = of(SAVE, family);
         let Some(program) = find(root, save) else { return Ok(()) };
-        self.plan = Plan::new(family, config, &output(root, &program, &[save])?, nft, &addresses::on);
+        self.plan = in_rooms(|rooms| {
+            output(root, &program, &[save], &mut rooms.found)?;
+            rooms.found.text().map(|text| Plan::new(family, config, text, nft, &addresses::on))
+        })?;
         if self.load(root, &TABLES, PATIENT).is_err() {
             // One that cannot be loaded (no raw table, no hashlimit) does not keep the others away.
             for table in TABLES.chunks(1) {
@@ -322,14 +327,16 @@ impl Side {
             return Ok(());
         }
         for table in TABLES.iter().filter(|table| table.heads & ours != 0) {
-            let mut text = String::new();
-            table.unload(&mut |part| text.push_str(part), family, ours);
-            let mut lines = text.lines();
-            let begin = lines.next().unwrap_or_default();
-            for line in lines.filter(|line| *line != "COMMIT") {
-                let one = [begin, "\n", line, "\nCOMMIT\n"];
-                let _ = restore(root, family, PLAIN, &|out| one.iter().for_each(|part| out(part)));
-            }
+            in_rooms(|rooms| {
+                rooms.script.clear();
+                table.unload(&mut |part| rooms.script.push(part.as_bytes()), family, ours);
+                let mut lines = lines(str::from_utf8(rooms.script.text().unwrap_or_default()).unwrap_or_default());
+                let begin = lines.next().unwrap_or_default();
+                for line in lines.filter(|line| *line != "COMMIT") {
+                    let one = [begin, "\n", line, "\nCOMMIT\n"];
+                    let _ = restore(root, family, PLAIN, &|out| one.iter().for_each(|part| out(part)));
+                }
+            });
         }
         Err(Errno::ECANCELED)
     }
