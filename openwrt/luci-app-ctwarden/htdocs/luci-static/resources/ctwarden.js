@@ -33,14 +33,13 @@ const CSS = [
 	'.ctw-chart .mark{position:absolute;right:0;font-size:75%;opacity:.8;transform:translateY(-100%)}',
 	'.ctw-axis{display:flex;justify-content:space-between;font-size:80%;opacity:.8}',
 	'.ctw-cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,17em),1fr));gap:1em}',
-	'.ctw-cards>div{border:1px solid;border-color:rgba(128,128,128,.5);border-radius:4px;padding:.8em;display:flex;flex-direction:column}',
+	'.ctw-cards>div{border:1px solid rgba(128,128,128,.5);border-radius:4px;padding:.8em;display:flex;flex-direction:column}',
 	'.ctw-cards>div>:last-child{margin-top:auto}',
 	'.ctw-cards .btn{width:100%;min-height:2.8em;margin:.3em 0}',
 	'.ctw-row button,.ctw-row select{margin:.15em .3em .15em 0}',
 	'.ctw select,.ctw-ask select{width:auto;max-width:100%}',
 	'.ctw-lines{white-space:pre-wrap;overflow-wrap:anywhere;max-height:60vh;overflow:auto;font-size:85%}',
-	'.ctw button:focus-visible,.ctw-ask button:focus-visible{outline:2px solid currentColor;outline-offset:2px}',
-	'.ctw-err{width:3px}'
+	'.ctw button:focus-visible,.ctw-ask button:focus-visible{outline:2px solid currentColor;outline-offset:2px}'
 ].join('');
 
 /* The daemon says why it does not do something, beside the status that LuCI tells of: that is kept, where it gets here. */
@@ -378,6 +377,18 @@ return baseclass.extend({
 			E('p', {}, [ E('strong', {}, [ _('%s connections before, %s now, as read back.').format(this.n(done.before), this.n(done.after)) ]) ]),
 			E('p', {}, [ _('It took %s.').format(this.span(done.took)) ])
 		];
+	},
+
+	/* What the limit should be, every number explained. `words` take the limit and what it costs. */
+	plan: function(words, plan) {
+		return [
+			E('p', {}, [ E('strong', {}, [ words.format(this.n(plan.max), '%1024.1mB'.format(plan.cost_kib * 1024)) ]) ]),
+			this.table([ _('Step'), _('Value'), _('Why') ], L.toArray(plan.steps).map(step => [ this.say(step.what), step.value, this.say(step.why) ]), '')
+		];
+	},
+
+	dryRun: function(s) {
+		return s.dry_run ? this.alert('notice', [ _('Dry run: ctwarden decides and reports, and changes nothing.') ]) : '';
 	},
 
 	/* The router's own knowledge of who is who: address → [{ name, mac }]. An IPv6 /64 has all in it. */

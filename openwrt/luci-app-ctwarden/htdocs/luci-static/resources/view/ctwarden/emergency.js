@@ -118,7 +118,7 @@ return view.extend({
 		this.windows = s.windows;
 		this.cards.style.display = '';
 		dom.content(this.lead, [
-			s.dry_run ? ctw.alert('notice', [ _('Dry run: ctwarden decides and reports, and changes nothing.') ]) : '',
+			ctw.dryRun(s),
 			E('p', {}, [ E('strong', {}, [ ctw.verdict(s) ]) ]),
 			ctw.meter(s),
 			s.windows.shedding ? E('p', {}, [ _('Slowed down: %s.').format(ctw.n(s.windows.shedding)) ]) : ''

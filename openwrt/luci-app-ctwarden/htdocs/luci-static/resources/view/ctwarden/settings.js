@@ -200,10 +200,8 @@ return view.extend({
 	effect: function() {
 		const max = this.value('sizing', 'max'), percent = parseInt(this.value('sizing', 'ram_percent'), 10);
 
-		return ctw.size(max && max != 'auto' ? +max : undefined, percent || undefined).then(plan => [
-			E('p', {}, [ E('strong', {}, [ _('With this the limit is %s, and a full table takes %s of memory.').format(ctw.n(plan.max), '%1024.1mB'.format(plan.cost_kib * 1024)) ]) ]),
-			ctw.table([ _('Step'), _('Value'), _('Why') ], L.toArray(plan.steps).map(step => [ ctw.say(step.what), step.value, ctw.say(step.why) ]), '')
-		], err => [ E('p', {}, [ ctw.why(err) ]) ]).then(nodes => dom.content(this.cost, nodes));
+		return ctw.size(max && max != 'auto' ? +max : undefined, percent || undefined).then(plan => ctw.plan(_('With this the limit is %s, and a full table takes %s of memory.'), plan),
+			err => [ E('p', {}, [ ctw.why(err) ]) ]).then(nodes => dom.content(this.cost, nodes));
 	},
 
 	/* A text that the daemon answers, in a dialog. */
