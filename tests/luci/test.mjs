@@ -180,14 +180,13 @@ async function shots(browser) {
 	await site.open(watched, 'overview', 'root');
 	lab.knock(3000);
 	await pause(2);
-	await watched.screenshot({ path: path.join(to, 'full.png') });
 	lab.configure(CONFIG);
 	lab.hup();
 	lab.knock(1000);
 	await pause(20);
 	await watched.screenshot({ path: path.join(to, 'overview.png') });
 	lab.fill(0.72);
-	for (const [ view, width, height, dark ] of [ [ 'top', 820, 560, true ], [ 'emergency', 360, 640, true ] ]) {
+	for (const [ view, width, height, dark ] of [ [ 'top', 820, 480, true ], [ 'emergency', 360, 640, true ] ]) {
 		const page = await browser.newPage({ viewport: { width, height } });
 		await site.open(page, view, 'root', { dark });
 		await pause(1.5);

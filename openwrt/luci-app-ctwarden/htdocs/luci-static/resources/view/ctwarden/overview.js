@@ -207,7 +207,7 @@ return view.extend({
 			return;
 		}
 		const chart = this.charts[this.span];
-		const kind = { calm: 'success', filling: 'warning', saturated: 'error' }[s.verdict] || 'notice';
+		const kind = { calm: 'success', filling: 'warning', saturated: 'error' }[ctw.mood(s)] || 'notice';
 
 		this.body.style.display = '';
 		dom.content(this.lead, [
@@ -231,7 +231,7 @@ return view.extend({
 			answer => dom.content(this.incidents, this.drawIncidents(L.toArray(answer.incidents), L.toArray(answer.asked), s)),
 			err => {
 				this.seen = null;
-				dom.content(this.incidents, [ ctw.alert('warning', [ ctw.why(err) ]) ]);
+				dom.content(this.incidents, [ ctw.sorry(err) ]);
 			});
 	},
 
@@ -262,7 +262,7 @@ return view.extend({
 
 		poll.add(() => this.look(), 3);
 		/* Not waited for: the page is there without them. */
-		ctw.size().then(plan => dom.content(this.size, ctw.plan(_('The limit should be %s here. A table that is full of so many connections takes %s of memory.'), plan)), err => dom.content(this.size, [ ctw.alert('warning', [ ctw.why(err) ]) ]));
+		ctw.size().then(plan => dom.content(this.size, ctw.plan(_('The limit should be %s here. A table that is full of so many connections takes %s of memory.'), plan)), err => dom.content(this.size, [ ctw.sorry(err) ]));
 		ctw.hosts().then(known => {
 			this.known = known;
 			this.seen = null;
