@@ -18,7 +18,7 @@ const PROGRAM: &str = "/ctwarden";
 const CONFIG: &str = "/etc/config/ctwarden";
 const LOG: &str = "/tmp/log";
 /// No answer takes longer, emulated on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What came of a command.
 pub struct Ran {
