@@ -169,6 +169,7 @@ fn relieved(t: &mut Checks, daemon: &Daemon, router: &mut Router, f: &mut Figure
     t.at_most("the longest time without a look at the log", f.blind_us, 1_000_000, " us");
     t.at_most("memory resident after relief", f.resident_kib, 1_024, " KiB");
     t.at_most("of it anonymous", f.anonymous_kib, 256, " KiB");
+    println!("     anonymous KiB: {}", daemon.anonymous());
     let log = call(&["log", "--json"])?;
     t.at_least("the incident log tells of the grow", log.number("grows")?, 1);
     t.at_least("and of the trim", log.number("trims")?, 1);
