@@ -39,6 +39,10 @@ if [ -z "$jail" ] || (ulimit -r 1) 2>/dev/null; then
 else
     echo "not tried: realtime in the jail (root may not raise limits on this machine)"
 fi
+router "uci set ctwarden.main.textfile=1; uci commit ctwarden; reload_config"
+check "metrics for a textfile collector" eventually 30 router "grep -q ^ctwarden_ /var/prometheus/ctwarden.prom"
+router "uci set ctwarden.main.textfile=0; uci commit ctwarden; reload_config"
+check "no more" eventually 15 not router "test -e /var/prometheus/ctwarden.prom"
 # Another user is no matter of a signal.
 router "uci set ctwarden.main.backend=script; uci commit ctwarden; reload_config"
 runs_as() { has "^Uid:[[:space:]]+$1[[:space:]]" "$(cat "/proc/$(daemons)/status")" && answers; }
