@@ -38,6 +38,12 @@ if [ -z "$jail" ] || (ulimit -r 1) 2>/dev/null; then
     check "realtime, asked no more" eventually 12 turn -
 else
     echo "not tried: realtime in the jail (root may not raise limits on this machine)"
+    router "uci set ctwarden.main.realtime=1; uci commit ctwarden; reload_config"
+    sleep 5
+    check "realtime, asked in vain: it is said" has 'realtime: permission denied' "$(router logread)"
+    check "realtime, asked in vain: it runs all the same" answers
+    router "uci set ctwarden.main.realtime=0; uci commit ctwarden; reload_config"
+    sleep 5
 fi
 router "uci set ctwarden.main.textfile=1; uci commit ctwarden; reload_config"
 check "metrics for a textfile collector" eventually 30 router "grep -q ^ctwarden_ /var/prometheus/ctwarden.prom"
