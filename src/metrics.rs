@@ -6,16 +6,17 @@
 use crate::detect::{Evidence, Verdict};
 use crate::entry::Class;
 use crate::observe::tally::Share;
-use crate::rung::Rung;
-use crate::totals::{Outcome, Totals};
+use crate::totals::{OUTCOMES, Totals};
 use crate::units::Millis;
 use core::fmt::{self, Write};
 
-/// A name with what it means.
+/// A name with what it means. A table, and one loop over it: a call a row was 1 KB more on MIPS.
 struct Family {
     name: &'static str,
     kind: Kind,
     help: &'static str,
+    /// Each label with all that it may be; the rows are in that order.
+    labels: [(&'static str, &'static [&'static str]); 2],
 }
 
 /// What kind of number it is.
@@ -23,43 +24,78 @@ struct Family {
 enum Kind {
     /// It goes up and down.
     Gauge,
+    /// The same, in hundredths of a percent here.
+    Ratio,
     /// It only grows, but for a restart.
     Counter,
 }
 
-impl Kind {
-    const fn name(self) -> &'static str {
-        match self {
-            Kind::Gauge => "gauge",
-            Kind::Counter => "counter",
-        }
-    }
+use Kind::{Counter, Gauge, Ratio};
+
+type Label = (&'static str, &'static [&'static str]);
+const NO_LABEL: Label = ("", &[""]);
+
+const fn family(name: &'static str, kind: Kind, label: Label, help: &'static str) -> Family {
+    Family { name, kind, help, labels: [label, NO_LABEL] }
 }
 
-const fn gauge(name: &'static str, help: &'static str) -> Family {
-    Family { name, kind: Kind::Gauge, help }
-}
+/// In the order of [`Metrics::values`].
+static FAMILIES: [Family; 14] = [
+    family("ctwarden_info", Gauge, ("version", &[env!("CARGO_PKG_VERSION")]), "Version of the daemon; always 1."),
+    family(
+        "ctwarden_verdict",
+        Gauge,
+        ("verdict", &["calm", "filling", "saturated", "misreported", "blind"]),
+        "1 for how the table is now, 0 for the rest.",
+    ),
+    family("ctwarden_dry_run", Gauge, NO_LABEL, "1: it decides and reports, and changes nothing."),
+    family("ctwarden_refused_packets_total", Counter, NO_LABEL, "Packets refused because the table was full."),
+    family(
+        "ctwarden_time_to_full_seconds",
+        Gauge,
+        NO_LABEL,
+        "At the rate of late; absent while the table does not grow.",
+    ),
+    family("ctwarden_incidents_total", Counter, NO_LABEL, "Times that the table began to fill."),
+    Family {
+        name: "ctwarden_actions_total",
+        kind: Counter,
+        help: "Steps of relief, and what came of them.",
+        labels: [
+            ("rung", &["grow", "trim", "shed", "flush", "open"]),
+            ("outcome", &["done", "failed", "refused", "dry_run"]),
+        ],
+    },
+    family("ctwarden_evicted_entries_total", Counter, NO_LABEL, "Entries that trims and flushes took out."),
+    family(
+        "ctwarden_budget_left",
+        Gauge,
+        ("rung", &["flush", "open"]),
+        "Flushes and openings that are left of this hour's.",
+    ),
+    family(
+        "ctwarden_leases",
+        Gauge,
+        ("kind", &["open", "shed", "lifeline"]),
+        "Emergency rules in force: openings, sources and destinations slowed down, the lifeline.",
+    ),
+    family("ctwarden_open_left_seconds", Gauge, NO_LABEL, "How long the firewall stays open at most; 0: it is closed."),
+    family(
+        "ctwarden_entries",
+        Gauge,
+        ("class", &["unreplied", "replied", "closing", "assured", "offloaded"]),
+        "Entries by class, from a sample of the table.",
+    ),
+    family("ctwarden_top_holder_ratio", Ratio, NO_LABEL, "The largest holder's share of the table, from a sample."),
+    family("ctwarden_census_age_seconds", Gauge, NO_LABEL, "How old that sample is."),
+];
 
-const fn counter(name: &'static str, help: &'static str) -> Family {
-    Family { name, kind: Kind::Counter, help }
-}
-
-static INFO: Family = gauge("ctwarden_info", "Version of the daemon; always 1.");
-static VERDICT: Family = gauge("ctwarden_verdict", "1 for how the table is now, 0 for the rest.");
-static DRY_RUN: Family = gauge("ctwarden_dry_run", "1: it decides and reports, and changes nothing.");
-static REFUSED: Family = counter("ctwarden_refused_packets_total", "Packets refused because the table was full.");
-static TO_FULL: Family =
-    gauge("ctwarden_time_to_full_seconds", "At the rate of late; absent while the table does not grow.");
-static INCIDENTS: Family = counter("ctwarden_incidents_total", "Times that the table began to fill.");
-static ACTIONS: Family = counter("ctwarden_actions_total", "Steps of relief, and what came of them.");
-static EVICTED: Family = counter("ctwarden_evicted_entries_total", "Entries that trims and flushes took out.");
-static BUDGET: Family = gauge("ctwarden_budget_left", "Flushes and openings that are left of this hour's.");
-static LEASES: Family =
-    gauge("ctwarden_leases", "Emergency rules in force: openings, sources and destinations slowed down, the lifeline.");
-static OPEN: Family = gauge("ctwarden_open_left_seconds", "How long the firewall stays open at most; 0: it is closed.");
-static ENTRIES: Family = gauge("ctwarden_entries", "Entries by class, from a sample of the table.");
-static HOLDER: Family = gauge("ctwarden_top_holder_ratio", "The largest holder's share of the table, from a sample.");
-static AGE: Family = gauge("ctwarden_census_age_seconds", "How old that sample is.");
+/// Rows there are.
+const ROWS: usize = 1 + 5 + 1 + 1 + 1 + 1 + BY_THE_DAEMON * OUTCOMES + 1 + 2 + 3 + 1 + Class::ALL.len() + 1 + 1;
+/// The rungs that are the daemon's: the others are by hand.
+const BY_THE_DAEMON: usize = 5;
+/// A row that is not told.
+const ABSENT: u32 = u32::MAX;
 
 /// Who holds the table, from a sample.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -99,9 +135,6 @@ pub struct Metrics {
     pub holding: Option<Holding>,
 }
 
-/// The two others are by hand, and not the daemon's.
-const BY_THE_DAEMON: [Rung; 5] = [Rung::Grow, Rung::Trim, Rung::Shed, Rung::Flush, Rung::Open];
-
 /// A row's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Number {
@@ -135,49 +168,60 @@ pub struct Row<'a> {
 }
 
 impl Metrics {
+    fn values(&self) -> heapless::Vec<u32, ROWS> {
+        let mut values = heapless::Vec::new();
+        let mut put = |value: u32| {
+            let _ = values.push(value);
+        };
+        put(1);
+        Verdict::ALL.into_iter().for_each(|v| put((v == self.evidence.verdict).into()));
+        let Evidence { table, fill_rate, .. } = &self.evidence;
+        let grows = *fill_rate > 0 && table.max.0 > 0;
+        let to_full = if grows { table.max.less(table.count).0 / fill_rate } else { ABSENT };
+        [self.dry_run.into(), self.refused_ever, to_full, self.incidents].into_iter().for_each(&mut put);
+        self.totals.all().take(BY_THE_DAEMON * OUTCOMES).for_each(&mut put);
+        put(self.totals.evicted);
+        let [flushes, opens] = self.left;
+        for n in [flushes, opens, self.open_left.is_some().into(), self.shedding, self.lifeline.into()] {
+            put(n.into());
+        }
+        put(seconds(self.open_left.unwrap_or_default()));
+        if let Some(holding) = &self.holding {
+            holding.classes.into_iter().for_each(&mut put);
+            put(holding.top.0.into());
+            put(seconds(self.now.since(holding.at)));
+        }
+        values
+    }
+
     /// Tells every row, those of one name together.
     pub fn each(&self, to: &mut dyn FnMut(&Row<'_>)) {
-        let mut last = "";
-        let mut row = |family: &Family, labels: &[(&'static str, &'static str)], value: Number| {
-            let help = (last != family.name).then_some(family.help);
-            last = family.name;
-            to(&Row { name: family.name, kind: family.kind.name(), help, labels, value });
-        };
-        let whole = |n: u32| Number::Whole(n);
-        let seconds = |t: Millis| Number::Whole((t.0 / 1000).min(u32::MAX.into()) as u32);
-        row(&INFO, &[("version", env!("CARGO_PKG_VERSION"))], whole(1));
-        for verdict in Verdict::ALL {
-            row(&VERDICT, &[("verdict", verdict.name())], whole((verdict == self.evidence.verdict).into()));
-        }
-        row(&DRY_RUN, &[], whole(self.dry_run.into()));
-        row(&REFUSED, &[], whole(self.refused_ever));
-        let (table, rate) = (&self.evidence.table, self.evidence.fill_rate);
-        if rate > 0 && table.max.0 > 0 {
-            row(&TO_FULL, &[], whole(table.max.less(table.count).0 / rate));
-        }
-        row(&INCIDENTS, &[], whole(self.incidents));
-        for rung in BY_THE_DAEMON {
-            for outcome in Outcome::ALL {
-                let labels = [("rung", rung.name()), ("outcome", outcome.name())];
-                row(&ACTIONS, &labels, whole(self.totals.of(rung, outcome)));
+        let values = self.values();
+        let mut values = values.iter();
+        for family in &FAMILIES {
+            let mut help = Some(family.help);
+            let [(first, firsts), (second, seconds)] = family.labels;
+            for a in firsts {
+                for b in seconds {
+                    let Some(value) = values.next().copied() else { return };
+                    if value == ABSENT && family.kind != Counter {
+                        continue;
+                    }
+                    let labels = [(first, *a), (second, *b)];
+                    let labels = labels.get(..!first.is_empty() as usize + !second.is_empty() as usize);
+                    to(&Row {
+                        name: family.name,
+                        kind: if family.kind == Counter { "counter" } else { "gauge" },
+                        help: help.take(),
+                        labels: labels.unwrap_or_default(),
+                        value: if family.kind == Ratio {
+                            Number::Ratio(Share(value as u16))
+                        } else {
+                            Number::Whole(value)
+                        },
+                    });
+                }
             }
-        }
-        row(&EVICTED, &[], whole(self.totals.evicted));
-        for (rung, left) in [Rung::Flush, Rung::Open].into_iter().zip(self.left) {
-            row(&BUDGET, &[("rung", rung.name())], whole(left.into()));
-        }
-        for (kind, n) in
-            [("open", self.open_left.is_some().into()), ("shed", self.shedding), ("lifeline", self.lifeline.into())]
-        {
-            row(&LEASES, &[("kind", kind)], whole(n.into()));
-        }
-        row(&OPEN, &[], seconds(self.open_left.unwrap_or_default()));
-        if let Some(holding) = &self.holding {
-            for (class, n) in Class::ALL.into_iter().zip(holding.classes) {
-                row(&ENTRIES, &[("class", class.name())], whole(n));
-            }
-            row(&HOLDER, &[], Number::Ratio(holding.top));
-            row(&AGE, &[], seconds(self.now.since(holding.at)));
         }
     }
 
@@ -202,4 +246,8 @@ impl Metrics {
             let _ = writeln!(to, "{}", row.value);
         });
     }
+}
+
+fn seconds(time: Millis) -> u32 {
+    (time.0 / 1000).min(u64::from(ABSENT - 1)) as u32
 }

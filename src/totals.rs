@@ -81,6 +81,11 @@ impl Totals {
         self.actions.get(rung as usize).and_then(|a| a.get(outcome as usize)).copied().unwrap_or_default()
     }
 
+    /// All of them: by rung, each with its outcomes.
+    pub fn all(&self) -> impl Iterator<Item = u32> {
+        self.actions.iter().flatten().copied()
+    }
+
     /// What was done since this was asked last: one bit a rung, `1 << rung as u8`.
     pub fn take_acted(&mut self) -> u8 {
         core::mem::take(&mut self.acted)

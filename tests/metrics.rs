@@ -3,6 +3,7 @@
 use ctwarden::decide::ladder::{Action, Decision, Reason, Refusal};
 use ctwarden::describe;
 use ctwarden::detect::{Evidence, Table, Verdict};
+use ctwarden::entry::Class;
 use ctwarden::event::{Event, Obstacle};
 use ctwarden::lease::{Lease, Scope};
 use ctwarden::metrics::{Holding, Metrics};
@@ -97,6 +98,24 @@ fn rows_are_those_of_the_text() {
     ] {
         assert!(json.contains(row), "{json}");
     }
+}
+
+/// The table of names has the words that everything else has.
+#[test]
+fn labels_are_the_words_of_the_log() {
+    let mut told = String::new();
+    metrics().text(&mut told);
+    let of = |name: &str| -> Vec<String> {
+        let rows = told.lines().filter(|line| line.starts_with(&format!("{name}{{")));
+        rows.map(|line| line[name.len() + 1..].split('}').next().unwrap().replace('"', "")).collect()
+    };
+    assert_eq!(of("ctwarden_verdict"), Verdict::ALL.map(|v| format!("verdict={v}")));
+    assert_eq!(of("ctwarden_entries"), Class::ALL.map(|c| format!("class={}", c.name())));
+    let actions: Vec<_> = [Rung::Grow, Rung::Trim, Rung::Shed, Rung::Flush, Rung::Open]
+        .iter()
+        .flat_map(|rung| Outcome::ALL.map(|o| format!("rung={},outcome={}", rung.name(), o.name())))
+        .collect();
+    assert_eq!(of("ctwarden_actions_total"), actions);
 }
 
 #[test]

@@ -32,6 +32,7 @@ ctwarden keeps the connection tracking table from shutting the network down.
                             unloads its modules, where nothing holds them
   ctwarden back             puts back what these two took out
   ctwarden log              what has happened, with who held the table
+  ctwarden watch            all of that, live in a terminal
   ctwarden history [--span 5m|24h] [--since SLOT]
                             how full it was, and what was done
   ctwarden metrics          what there is to monitor, as Prometheus reads it
@@ -40,7 +41,7 @@ ctwarden keeps the connection tracking table from shutting the network down.
   ctwarden replay F         the same for a recording
   ctwarden --version, --help
 
-Most take --json, --config, --root and --socket. All but open, close and log need no daemon.
+Most take --json, --config, --root and --socket. All but shed, open, close and log need no daemon.
 Exit status: 0 done, 1 fault found, 2 usage, 3 no daemon, 4 not permitted, 5 refused.
 ";
 
@@ -64,6 +65,7 @@ pub enum Verb {
     Log,
     History { span: Span, since: u32 },
     Metrics,
+    Watch,
     Replay { file: &'static str },
 }
 
@@ -214,6 +216,7 @@ fn verb(name: &str) -> Option<Verb> {
         "drill" => Verb::Drill,
         "log" => Verb::Log,
         "metrics" => Verb::Metrics,
+        "watch" => Verb::Watch,
         "history" => Verb::History { span: Span::default(), since: 0 },
         "replay" => Verb::Replay { file: "" },
         _ => return None,
@@ -266,7 +269,8 @@ pub fn parse(words: &mut dyn Iterator<Item = Option<&'static str>>) -> Result<Pa
             return Err(fault(found.name, "too long"));
         }
         if (found.set)(&mut arguments, value).is_none() {
-            return Err(Fault { argument: found.name, value: Some(value), what: found.value });
+            let argument = if key.is_empty() { found.verb } else { found.name };
+            return Err(Fault { argument, value: Some(value), what: found.value });
         }
     }
     if matches!(arguments.verb, Verb::Shed { source: None, .. }) {

@@ -1,86 +1,90 @@
-//! Charts for people: how full the table was, as a line of blocks, and below it what happened.
+//! Charts for people: how full the table is, how full it was as a line of blocks, and below it what happened.
 
 use super::text::{Grouped, cell, print};
 use ctwarden::history::{History, Slot};
-use ctwarden::rung::Rung;
-use ctwarden::units::Entries;
-use std::fmt::Write as _;
+use ctwarden::units::{Entries, Permille};
 
-/// Columns of a chart where nobody says how many.
-pub const COLUMNS: usize = 75;
-/// A line of blocks is three bytes a column.
-pub const COLUMNS_MOST: usize = 250;
+/// Columns of a chart.
+const COLUMNS: usize = 75;
 
-const BLOCKS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-/// A letter a rung, in their order.
-const LETTERS: &[u8; ctwarden::rung::RUNGS] = b"gtsfoSu";
+/// Three bytes each.
+const BLOCKS: &str = "▁▂▃▄▅▆▇█";
+const FULL: &str = "█";
+/// A letter a rung, in their order, and behind them all what is refused.
+const FLAGS: &str = "gtsfoSu!";
+const LEGEND: &str = "! refused  g grow  t trim  s shed  f flush  o open";
 
-/// A line of the chart.
-pub type Line = heapless::String<{ COLUMNS_MOST * 3 }>;
-
-/// Both lines: blocks, and flags (`!`: refused; else the letter of the strongest rung).
-pub fn lines(h: &History, columns: usize) -> (Line, Line) {
-    let (mut blocks, mut flags) = (Line::new(), Line::new());
-    let (slots, columns) = (h.slots.len(), columns.min(COLUMNS_MOST));
-    for column in 0..columns {
-        // Where there are fewer slots than columns some are drawn twice.
-        let (from, to) = (column * slots / columns, (column + 1) * slots / columns);
-        let part = h.slots.get(from..to.max(from + 1)).unwrap_or_default();
-        let (mut full, mut refused, mut rungs) = (None, false, 0);
-        for slot in part {
-            full = full.max(occupancy(slot));
-            refused |= slot.refused > 0;
-            rungs |= slot.rungs;
-        }
-        // The lowest block is for an empty table, none for an unknown one.
-        let block = full.map_or(0, |p| 1 + (p.min(999) as usize * 8 / 1000));
-        let _ = blocks.push(BLOCKS.get(block).copied().unwrap_or(' '));
-        let strongest = (7 - rungs.leading_zeros() as usize % 8).min(LETTERS.len() - 1);
-        let flag = match (refused, rungs) {
-            (true, _) => b'!',
-            (_, 0) => b' ',
-            _ => LETTERS.get(strongest).copied().unwrap_or(b'?'),
-        };
-        let _ = flags.push(flag as char);
+/// A line of so many columns.
+fn draw(column: &dyn Fn(usize) -> &'static str) {
+    let mut line = heapless::String::<{ COLUMNS * FULL.len() }>::new();
+    for n in 0..COLUMNS {
+        let _ = line.push_str(column(n));
     }
-    (blocks, flags)
+    print(format_args!("{line}"));
 }
 
-/// In permille; `None`: it was not read, or there is no limit.
-fn occupancy(slot: &Slot) -> Option<u16> {
-    (slot.max > 0).then(|| Entries(slot.count).share_of(Entries(slot.max)).0)
+/// The n-th letter, each of so many bytes.
+fn letter(of: &'static str, bytes: usize, n: usize) -> &'static str {
+    of.get(n * bytes..(n + 1) * bytes).unwrap_or(" ")
 }
 
-/// What the letters mean, and the sums.
+/// A slot that nobody read, or without a limit, is an empty one here.
+fn occupancy(slot: &Slot) -> Permille {
+    Entries(slot.count).share_of(Entries(slot.max.max(1)))
+}
+
+/// What stands in the slots of a column: the fullest, all that was refused and done.
+fn column(slots: &[Slot], n: usize) -> Slot {
+    // Where there are fewer slots than columns some are drawn twice.
+    let (from, to) = (n * slots.len() / COLUMNS, (n + 1) * slots.len() / COLUMNS);
+    sum(slots.get(from..to.max(from + 1)).unwrap_or_default())
+}
+
+fn sum(slots: &[Slot]) -> Slot {
+    let mut all = Slot::default();
+    for slot in slots {
+        if occupancy(slot) >= occupancy(&all) {
+            (all.count, all.max) = (slot.count, slot.max);
+        }
+        all.refused = all.refused.saturating_add(slot.refused);
+        all.rungs |= slot.rungs;
+    }
+    all
+}
+
 pub fn history(h: &History) {
-    let (blocks, flags) = lines(h, COLUMNS);
-    let (mut peak, mut refused, mut rungs) = (Slot::default(), 0_u32, 0);
-    for slot in &h.slots {
-        refused = refused.saturating_add(slot.refused);
-        rungs |= slot.rungs;
-        if occupancy(slot) >= occupancy(&peak) {
-            peak = *slot;
-        }
-    }
-    let full = Entries(peak.count).share_of(Entries(peak.max.max(1)));
-    let of = cell(format_args!("{}", Grouped(peak.max)));
+    let (all, now) = (sum(&h.slots), h.slots.last().copied().unwrap_or_default());
+    let of = cell(format_args!("{}", Grouped(all.max)));
     print(format_args!(
-        "{}: up to {} of {of} entries ({full}), {} packets refused",
+        "{}: {} full; up to {}, {} of {of} entries; {} packets refused",
         h.span.name(),
-        Grouped(peak.count),
-        Grouped(refused)
+        occupancy(&now),
+        occupancy(&all),
+        Grouped(all.count),
+        Grouped(all.refused)
     ));
-    print(format_args!("{blocks}"));
-    if refused > 0 || rungs > 0 {
-        print(format_args!("{flags}"));
-        let mut legend = Line::new();
-        let _ = legend.push_str(if refused > 0 { "! refused" } else { "" });
-        for (rung, letter) in Rung::ALL.into_iter().zip(LETTERS) {
-            if rungs & 1 << rung as u8 != 0 {
-                let gap = if legend.is_empty() { "" } else { ", " };
-                let _ = write!(legend.as_mut_view(), "{gap}{} {}", *letter as char, rung.name());
-            }
+    let (full, marks) = (occupancy(&now), [h.low, h.high]);
+    draw(&|n| {
+        let [from, to] = [n, n + 1].map(|n| Permille((n * 1000 / COLUMNS) as u16));
+        match marks.iter().any(|mark| from <= *mark && *mark < to) {
+            true => "|",
+            false if to <= full => FULL,
+            false => "░",
         }
-        print(format_args!("{legend}"));
+    });
+    draw(&|n| {
+        let slot = column(&h.slots, n);
+        // The lowest block is for an empty table, none for an unknown one.
+        let block = occupancy(&slot).0.min(999) as usize * 8 / 1000;
+        if slot.max > 0 { letter(BLOCKS, FULL.len(), block) } else { " " }
+    });
+    if all.refused > 0 || all.rungs > 0 {
+        draw(&|n| {
+            let slot = column(&h.slots, n);
+            let flags = if slot.refused > 0 { u8::MAX } else { slot.rungs };
+            // Nothing is beyond the last.
+            letter(FLAGS, 1, flags.checked_ilog2().map_or(FLAGS.len(), |n| n as usize))
+        });
+        print(format_args!("{LEGEND}"));
     }
 }

@@ -8,6 +8,7 @@ pub mod exit;
 #[cfg(test)]
 mod largest;
 mod replay;
+mod screen;
 pub mod show;
 mod show_json;
 mod size;
@@ -19,6 +20,7 @@ mod take;
 mod take;
 pub mod text;
 mod verbs;
+mod watch;
 
 use crate::daemon::root::{Root, STATE_DIR, SystemPath};
 use args::{Arguments, Verb};
@@ -62,6 +64,7 @@ pub fn run(arguments: &Arguments) -> Exit {
         Verb::Stateless { force, dry_run } => take::stateless(&place, *force, *dry_run),
         Verb::Unload { dry_run } => take::unload(&place, *dry_run),
         Verb::Back => take::back(&place),
+        Verb::Watch => watch::run(&place),
         Verb::Metrics => verbs::only_asked(&place, Request::Metrics, "they are counted by it", json),
         Verb::Log => verbs::only_asked(&place, Request::Log, "incidents are kept by it", json),
         Verb::Drill => replay::drill(&place),

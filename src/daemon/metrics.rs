@@ -3,19 +3,17 @@
 use super::answer::Asker;
 use super::job::Job;
 use super::report::tell_textfile;
-use super::root::{Root, TEXTFILE, TEXTFILE_DIR, TEXTFILE_NEW, terminated};
+use super::root::{Root, TEXTFILE, TEXTFILE_DIR, terminated};
 use super::run::Daemon;
-use super::statefile::make_folders;
+use super::statefile::{make_folders, put_whole};
 use super::work::Purpose;
 use ctwarden::event::Lifeline;
 use ctwarden::metrics::Metrics;
 use ctwarden::protocol::{Answer, Ask, By, Request};
 use ctwarden::units::Millis;
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, OFlag, open, renameat};
-use nix::sys::stat::Mode;
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
-use nix::unistd::{unlink, write};
+use nix::unistd::unlink;
 
 /// The textfile is written this often: as Prometheus asks, by its own default.
 const EVERY: Millis = Millis(15_000);
@@ -112,15 +110,10 @@ impl Daemon {
 
 /// Whole or not at all: a collector may read at any moment. EROFS: the folder is not on tmpfs, and flash wears out.
 fn put(root: &Root, text: &str) -> Result<(), Errno> {
-    let [folder, file, new] = [TEXTFILE_DIR, TEXTFILE, TEXTFILE_NEW].map(|path| root.path(&[path]));
+    let folder = root.path(&[TEXTFILE_DIR]);
     make_folders(&folder)?;
     if statfs(&terminated(&folder))?.filesystem_type() != TMPFS_MAGIC {
         return Err(Errno::EROFS);
     }
-    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
-    let fd = open(&terminated(&new), flags, Mode::from_bits_truncate(0o644))?;
-    if write(&fd, text.as_bytes())? != text.len() {
-        return Err(Errno::ENOSPC);
-    }
-    renameat(AT_FDCWD, &terminated(&new), AT_FDCWD, &terminated(&file))
+    put_whole(&root.path(&[TEXTFILE]), 0o644, &[text.as_bytes()])
 }

@@ -96,8 +96,6 @@ pub const CONFIG: &str = "etc/config/ctwarden";
 /// Where textfile collectors look for metrics.
 pub const TEXTFILE_DIR: &str = "var/prometheus";
 pub const TEXTFILE: &str = "var/prometheus/ctwarden.prom";
-/// Not the collectors' name: they leave it alone.
-pub const TEXTFILE_NEW: &str = "var/prometheus/ctwarden.new";
 pub const STATE_DIR: &str = "var/run/ctwarden";
 pub const PROGRAM_FOLDERS: [&str; 5] = ["usr/sbin/", "sbin/", "usr/bin/", "bin/", "usr/local/sbin/"];
 #[allow(dead_code)] // until the loop gives leases

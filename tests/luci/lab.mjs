@@ -131,8 +131,7 @@ export class Lab {
 
 	// CPU seconds that the daemon has used.
 	cpu() {
-		const stat = fs.readFileSync(`/proc/${this.daemon.pid}/stat`, 'utf8').split(') ')[1].split(' ');
-		return (+stat[11] + +stat[12]) / 100;
+		return fs.readFileSync(`/proc/${this.daemon.pid}/schedstat`, 'utf8').split(' ')[0] / 1e9;
 	}
 
 	// The command line's answer, as JSON.

@@ -32,7 +32,7 @@ return view.extend({
 
 		return Promise.all([
 			ctw.readStatus().catch(e => ({ trouble: e })),
-			ctw.history(span, chart ? chart.next : null).catch(e => ({ trouble: e }))
+			ctw.history(span, chart ? chart.next : undefined).catch(e => ({ trouble: e }))
 		]).then(answers => {
 			this.take(span, answers[1]);
 			return answers[0];
