@@ -52,6 +52,12 @@ impl StateFile {
         Ok(Self { path: joined([&made, "/", name]), dir: made, void: None, _lock: lock })
     }
 
+    /// The folder.
+    #[cfg_attr(not(feature = "stateless"), allow(dead_code))]
+    pub fn folder(&self) -> &str {
+        &self.dir
+    }
+
     /// The path of another file of the folder.
     #[cfg_attr(not(feature = "stateless"), allow(dead_code))]
     pub fn beside(&self, name: &str) -> SystemPath {
@@ -67,16 +73,15 @@ impl StateFile {
 
     /// The journal of a former run of this boot, else an empty one.
     pub fn load(&mut self, root: &Root) -> Journal {
-        let boot = boot_id(root);
-        let mut room = [0; MOST_BYTES];
-        let Ok(fd) = open(&terminated(&self.path), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()) else {
-            return Journal::new(boot);
-        };
-        let bytes = super::root::read_all(&fd, &mut room).unwrap_or(&[]);
-        Journal::decode(bytes, boot).unwrap_or_else(|why| {
-            self.void = Some(why);
-            Journal::new(boot)
-        })
+        let (journal, void) = read(&self.path, root);
+        self.void = void;
+        journal
+    }
+
+    /// Rules, modules: what is taken out, by hand or by a rung, as far as is written down.
+    pub fn taken_out(&self, root: &Root) -> [bool; 2] {
+        let (journal, _) = read(&self.beside(TAKEN), root);
+        [journal.stateless, journal.unloaded]
     }
 
     /// Writes the journal; an empty one is no file. On any error the former record still stands.
@@ -93,6 +98,20 @@ impl StateFile {
         let mut room = [0; MOST_BYTES];
         let bytes = journal.encode(&mut room).ok_or(Errno::EOVERFLOW)?;
         put_whole(&self.path, 0o600, &[bytes])
+    }
+}
+
+#[inline(never)]
+fn read(path: &str, root: &Root) -> (Journal, Option<Void>) {
+    let boot = boot_id(root);
+    let mut room = [0; MOST_BYTES];
+    let Ok(fd) = open(&terminated(path), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()) else {
+        return (Journal::new(boot), None);
+    };
+    let bytes = super::root::read_all(&fd, &mut room).unwrap_or(&[]);
+    match Journal::decode(bytes, boot) {
+        Ok(journal) => (journal, None),
+        Err(why) => (Journal::new(boot), Some(why)),
     }
 }
 
