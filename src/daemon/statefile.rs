@@ -5,7 +5,7 @@ use ctwarden::journal::{Journal, MOST_BYTES, Void};
 use ctwarden::text::without_end;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, Flock, FlockArg, OFlag, open, renameat};
-use nix::sys::stat::{Mode, fchmod};
+use nix::sys::stat::Mode;
 use nix::unistd::{AccessFlags, access, fsync, mkdir, unlink, write};
 use std::os::fd::OwnedFd;
 
@@ -115,7 +115,7 @@ fn read(path: &str, root: &Root) -> (Journal, Option<Void>) {
     }
 }
 
-fn joined(parts: [&str; 3]) -> SystemPath {
+pub fn joined(parts: [&str; 3]) -> SystemPath {
     let mut path = SystemPath::new();
     for part in parts {
         let _ = path.push_str(part);
@@ -139,7 +139,7 @@ fn put(path: &Terminated, mode: u32, pieces: &[&[u8]]) -> Result<(), Errno> {
     // One of a crash: nobody's, and perhaps not even a file.
     let _ = unlink(path);
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
-    let fd = open(path, flags, Mode::from_bits_truncate(0o600))?;
+    let fd = open(path, flags, Mode::from_bits_truncate(mode as _))?;
     for piece in pieces {
         let mut rest = *piece;
         while !rest.is_empty() {
@@ -149,8 +149,6 @@ fn put(path: &Terminated, mode: u32, pieces: &[&[u8]]) -> Result<(), Errno> {
             }
         }
     }
-    // Whatever the umask is.
-    fchmod(&fd, Mode::from_bits_truncate(mode as _))?;
     fsync(&fd)?;
     crate::daemon::crash::step();
     Ok(())

@@ -12,7 +12,7 @@ use super::firewall::room::{Room, in_rooms};
 use super::firewall::stateless::{self, How};
 use super::root::{Root, terminated};
 use super::run::Daemon;
-use super::statefile::{StateFault, StateFile, TAKEN, put_whole};
+use super::statefile::{StateFault, StateFile, TAKEN, joined, put_whole};
 use super::unload;
 use ctwarden::decide::ladder::Action;
 use ctwarden::detect::Verdict;
@@ -93,9 +93,7 @@ impl Record {
 
 /// Something is taken out, or was about to be when its ctwarden was killed: one look at the folder.
 pub fn is_out(dir: &str) -> bool {
-    let mut path = super::root::SystemPath::new();
-    let _ = fmt::write(&mut path, format_args!("{dir}/{TAKEN}"));
-    access(&terminated(&path), AccessFlags::F_OK).is_ok()
+    access(&terminated(&joined([dir, "/", TAKEN])), AccessFlags::F_OK).is_ok()
 }
 
 /// Puts back modules, then rules. `false`: nothing was out.
@@ -118,6 +116,7 @@ pub fn back(root: &Root, dir: &str, say: Say<'_>) -> Result<bool, NotTaken> {
 }
 
 /// Bytes as they are, for a line.
+#[inline(never)]
 pub fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap_or("?")
 }

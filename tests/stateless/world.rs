@@ -161,7 +161,7 @@ impl World {
     pub fn ctwarden(&self, verb: &str, crash_at: u32) -> Output {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &format!("{}-router", self.name), &self.ctwarden]);
-        command.args(verb.split(' ')).arg("--state-dir").arg(&self.state);
+        command.args(verb.split(' ').filter(|word| !word.is_empty())).arg("--state-dir").arg(&self.state);
         if crash_at > 0 {
             command.env("CTWARDEN_CRASH_AT", crash_at.to_string());
         }
