@@ -42,6 +42,7 @@ struct Record {
     name: String,
     ram: Option<u32>,
     soc: Option<String>,
+    matches: Option<String>,
     radio: Vec<String>,
     class: Option<(usize, String)>,
     takes: Vec<Sourced>,
@@ -114,6 +115,7 @@ fn parse(folder: Folder, file: &Path, text: &str) -> Result<Record, Fault> {
                 _ => return fault(format!("`{value}` is not an amount and a unit")),
             },
             ("soc", Folder::Class) if r.soc.is_none() => r.soc = Some(value.into()),
+            ("match", Folder::Class) if r.matches.is_none() => r.matches = Some(value.into()),
             ("radio", Folder::Class) if r.radio.is_empty() => r.radio = words.iter().map(|w| w.to_string()).collect(),
             ("class", Folder::Device) if r.class.is_none() => r.class = Some((line, value.into())),
             ("takes", Folder::Ram | Folder::Class) => {
@@ -146,7 +148,7 @@ fn parse(folder: Folder, file: &Path, text: &str) -> Result<Record, Fault> {
                 }
             }
             ("note", _) if r.note.is_none() => r.note = Some(value.into()),
-            ("ram" | "soc" | "radio" | "class" | "takes" | "ceiling" | "note", _) => {
+            ("ram" | "soc" | "match" | "radio" | "class" | "takes" | "ceiling" | "note", _) => {
                 return fault(format!("`{key}` does not belong here, or stands here twice"));
             }
             _ => return fault(format!("no such key `{key}`")),
@@ -176,6 +178,20 @@ fn folder(dir: &Path, kind: Folder) -> Result<Vec<Record>, Fault> {
     files.iter().map(|f| parse(kind, f, &std::fs::read_to_string(f).map_err(|e| fault(f, e))?)).collect()
 }
 
+/// Whether OpenWrt could have written this into `/tmp/sysinfo/board_name`: the first `compatible` of the device tree
+/// (`vendor,model`), or on x86 what the BIOS says, with a dash for all but letters, digits, `_` and `-`.
+fn named_by_openwrt(name: &str, x86: bool) -> bool {
+    let made_of = |part: &str, more: &str| {
+        let ends = [part.chars().next(), part.chars().last()];
+        part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || more.contains(c))
+            && ends.iter().all(|end| end.is_some_and(|c| c != '-'))
+    };
+    match name.split_once(',') {
+        Some((vendor, model)) => !x86 && made_of(vendor, "-") && made_of(model, "-._"),
+        None => x86 && made_of(name, "-_"),
+    }
+}
+
 /// What one file alone cannot say: classes that exist, RAM classes that grow.
 fn check(ram: &mut [Record], classes: &[Record], devices: &[Record]) -> Result<(), Fault> {
     let fault = |r: &Record, line, what: &str| Err(Fault { file: r.file.clone(), line, what: what.into() });
@@ -203,28 +219,29 @@ fn check(ram: &mut [Record], classes: &[Record], devices: &[Record]) -> Result<(
         return Err(Fault { file: "board/ram".into(), line: 0, what: "no RAM class at all".into() });
     }
     for d in devices {
-        if let Some((line, class)) = &d.class
-            && !classes.iter().any(|c| c.name == *class)
-        {
+        let Some((line, class)) = &d.class else { continue };
+        let Some(class) = classes.iter().find(|c| c.name == *class) else {
             return fault(d, *line, &format!("no such class `{class}`"));
+        };
+        if !named_by_openwrt(&d.name, class.soc.as_deref() == Some("x86")) {
+            return fault(
+                d,
+                0,
+                "is no name that OpenWrt gives: vendor,model of the device tree, or on x86 the maker's, in small letters",
+            );
         }
     }
     Ok(())
 }
 
-fn burden(r: &Record) -> String {
-    let mut s = String::from("Burden { takes: &[");
-    for t in &r.takes {
-        let _ = write!(s, "Take {{ what: What::{}, kib: Kib({}), source: {:?} }}, ", t.what, t.number, t.source);
-    }
-    s += "], ceiling: ";
-    match &r.ceiling {
-        Some(c) => {
-            let _ = write!(s, "Some(Ceiling {{ entries: Entries({}), source: {:?} }})", c.number, c.source);
-        }
-        None => s += "None",
-    }
-    s + " }"
+/// What the program shows of a source: where, without what was seen there. Of an assumption, what was assumed.
+fn shown(source: &str) -> &str {
+    let end = if source.starts_with("assumed:") { source.find(';') } else { source.find(':') };
+    source.get(..end.unwrap_or(source.len())).unwrap_or(source)
+}
+
+fn ceiling(r: &Record) -> String {
+    r.ceiling.as_ref().map_or("None".into(), |c| format!("Some(Entries({}))", c.number))
 }
 
 /// Reads the folders below `board` and writes the table as Rust text.
@@ -236,19 +253,32 @@ pub fn table(board: &Path) -> Result<String, Fault> {
     let mut out = String::new();
     let _ = writeln!(out, "static RAM: [RamClass; {}] = [", ram.len());
     for r in &ram {
-        let (up_to, burden) = (r.ram.unwrap_or_default(), burden(r));
-        let _ = writeln!(out, "RamClass {{ name: {:?}, up_to: Kib({up_to}), burden: {burden} }},", r.name);
+        let (up_to, takes, ceiling) = (r.ram.unwrap_or_default(), r.reserve(), ceiling(r));
+        let _ = writeln!(
+            out,
+            "RamClass {{ name: {:?}, up_to: Kib({up_to}), takes: Kib({takes}), ceiling: {ceiling} }},",
+            r.name
+        );
     }
     let _ = writeln!(out, "];\nstatic CLASSES: [Class; {}] = [", classes.len());
     for c in &classes {
-        // SoC and radios stay in the file: nothing asks for them yet.
-        let _ = writeln!(out, "Class {{ name: {:?}, burden: {} }},", c.name, burden(c));
-    }
-    let _ = writeln!(out, "];\nstatic BOARDS: [Board; {}] = [", devices.len());
-    for d in &devices {
-        let class = d.class.as_ref().and_then(|(_, name)| classes.iter().position(|c| c.name == *name));
-        let class = class.unwrap_or_default();
-        let _ = writeln!(out, "Board {{ name: {:?}, class: &CLASSES[{class}] }},", d.name);
+        let of: Vec<&str> = devices
+            .iter()
+            .filter(|d| d.class.as_ref().is_some_and(|(_, class)| *class == c.name))
+            .map(|d| d.name.as_str())
+            .collect();
+        let (boards, radios, soc) = (of.join(" "), c.radio.join(" "), c.matches.as_deref().unwrap_or_default());
+        let _ = write!(
+            out,
+            "Class {{ name: {:?}, boards: {boards:?}, soc: {soc:?}, radios: {radios:?}, ceiling: {}, takes: &[",
+            c.name,
+            ceiling(c)
+        );
+        for t in &c.takes {
+            let (what, kib, source) = (t.what, t.number, shown(&t.source));
+            let _ = write!(out, "Take {{ what: What::{what}, kib: Kib({kib}), source: {source:?} }}, ");
+        }
+        out += "] },\n";
     }
     out += "];\n";
     Ok(out)

@@ -1,5 +1,6 @@
 //! Boards and RAM classes: what sizing cannot read from the system. The files are in `board/`; the README there is their format.
 
+use crate::text::{cut, without_end};
 use crate::units::{Entries, Kib};
 
 /// Who takes memory that sizing cannot see coming.
@@ -37,33 +38,8 @@ pub struct Take {
     pub what: What,
     /// How much.
     pub kib: Kib,
-    /// Where the number comes from; begins with `assumed:` where nobody measured it.
+    /// Where the number comes from, in short; begins with `assumed:` where nobody measured it. All of it is in the file.
     pub source: &'static str,
-}
-
-/// A number of entries that is known to be enough, with its source.
-#[derive(Debug)]
-pub struct Ceiling {
-    /// Never size above this.
-    pub entries: Entries,
-    /// Where the number comes from.
-    pub source: &'static str,
-}
-
-/// What a RAM class or a board's class asks of sizing.
-#[derive(Debug)]
-pub struct Burden {
-    /// What is taken after boot.
-    pub takes: &'static [Take],
-    /// A known ceiling.
-    pub ceiling: Option<Ceiling>,
-}
-
-impl Burden {
-    /// All that is taken, in sum.
-    pub fn reserve(&self) -> Kib {
-        Kib(self.takes.iter().fold(0, |sum, t| sum.saturating_add(t.kib.0)))
-    }
 }
 
 /// Routers with about so much RAM.
@@ -73,8 +49,10 @@ pub struct RamClass {
     pub name: &'static str,
     /// The largest `MemTotal` it holds for; the largest class holds for all above, too.
     pub up_to: Kib,
-    /// What the system itself takes.
-    pub burden: Burden,
+    /// What the system itself takes, in sum. Nothing asks for its parts: they stay in the file, with their sources.
+    pub takes: Kib,
+    /// Never size above this.
+    pub ceiling: Option<Entries>,
 }
 
 /// Boards with the same SoC family and radio drivers.
@@ -82,33 +60,71 @@ pub struct RamClass {
 pub struct Class {
     /// Its file's name.
     pub name: &'static str,
+    /// The boards known to be of it, with a space between. (A record a board would be as large as its name.)
+    boards: &'static str,
+    /// What a name in the device tree's `compatible` begins with. Empty: this is not asked.
+    soc: &'static str,
+    /// Its radio drivers, with a space between; one with a `?` need not be there. Empty: radios do not tell it.
+    radios: &'static str,
     /// What radios and offload engines take on top of the system.
-    pub burden: Burden,
+    pub takes: &'static [Take],
+    /// Never size above this.
+    pub ceiling: Option<Entries>,
+}
+
+impl Class {
+    /// All that is taken, in sum.
+    pub fn reserve(&self) -> Kib {
+        Kib(self.takes.iter().fold(0, |sum, take| sum.saturating_add(take.kib.0)))
+    }
 }
 
 /// One board.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Board {
-    /// As in `/tmp/sysinfo/board_name`.
+    /// As in `/tmp/sysinfo/board_name`; empty for a board that is not listed and was known by its radios.
     pub name: &'static str,
     /// What it is.
     pub class: &'static Class,
 }
 
-// static RAM, CLASSES, BOARDS, sorted: written by build.rs from board/.
+// static RAM, CLASSES: written by build.rs from board/.
 include!(concat!(env!("OUT_DIR"), "/board.rs"));
-
-/// Every board, by name.
-pub static ALL: &[Board] = &BOARDS;
 
 /// Every RAM class, smallest first; never empty.
 pub static RAM_CLASSES: &[RamClass] = &RAM;
 
+/// Every board that is listed.
+pub fn all() -> impl Iterator<Item = Board> {
+    CLASSES.iter().flat_map(|class| words(class.boards).map(move |name| Board { name, class }))
+}
+
 /// The board of this name; white space around it (the file ends in a line break) does not count. `None` for a board
-/// not listed: its RAM class serves.
-pub fn by_name(board_name: &str) -> Option<&'static Board> {
+/// not listed: [`by_radios`] may know it, else its RAM class serves.
+pub fn by_name(board_name: &str) -> Option<Board> {
     let name = board_name.trim_ascii();
-    ALL.binary_search_by(|b| b.name.cmp(name)).ok().and_then(|i| ALL.get(i))
+    all().find(|board| board.name == name)
+}
+
+/// The class of a board that is not listed, by the drivers of its radios and the `compatible` of its device tree (names
+/// that end with a zero; empty where there is none). `None` where they are of no class, or there are no radios.
+pub fn by_radios(compatible: &[u8], drivers: &[&str]) -> Option<Board> {
+    let fits = |class: &&Class| {
+        let soc = compatible.split(|byte| *byte == 0).any(|name| name.starts_with(class.soc.as_bytes()));
+        let known = |driver: &&str| words(class.radios).any(|radio| without_end(radio, b"?") == *driver);
+        let needed = |radio: &str| radio.ends_with('?') || drivers.contains(&radio);
+        soc && !class.radios.is_empty() && drivers.iter().all(known) && words(class.radios).all(needed)
+    };
+    CLASSES.iter().find(fits).map(|class| Board { name: "", class })
+}
+
+fn words(text: &'static str) -> impl Iterator<Item = &'static str> {
+    let mut rest = text;
+    core::iter::from_fn(move || {
+        let (word, more) = if rest.is_empty() { None } else { cut(rest, b' ').or(Some((rest, ""))) }?;
+        rest = more;
+        Some(word)
+    })
 }
 
 /// The RAM class of a router with this `MemTotal`.
@@ -122,9 +138,9 @@ pub fn by_ram(mem_total: Kib) -> &'static RamClass {
 /// `MemTotal` of 57 to 61, the next size is 115 to 122.)
 pub fn system_reserve(mem_total: Kib) -> Kib {
     let class = by_ram(mem_total);
-    let full = class.burden.reserve();
+    let full = class.takes;
     let below = RAM_CLASSES.iter().rev().find(|c| c.up_to < class.up_to);
-    let left_below = below.map_or(0, |c| c.up_to.0.saturating_sub(c.burden.reserve().0));
+    let left_below = below.map_or(0, |c| c.up_to.0.saturating_sub(c.takes.0));
     Kib(full.0.min(mem_total.0.saturating_sub(left_below)))
 }
 
@@ -136,19 +152,48 @@ mod tests {
     fn a_board_is_found_by_the_name_openwrt_gives_it() {
         let board = by_name("linksys,wrt3200acm\n").unwrap();
         assert_eq!(board.class.name, "mvebu-mwlwifi");
-        assert_eq!(board.class.burden.reserve(), Kib(143 * 1024));
+        assert_eq!(board.class.reserve(), Kib(143 * 1024));
         for name in ["", "linksys", "linksys,wrt3200acm,x", "\u{0}", "zzz"] {
             assert!(by_name(name).is_none(), "{name}");
         }
-        assert!(ALL.iter().all(|b| by_name(b.name).is_some_and(|found| core::ptr::eq(found, b))));
+        for board in all() {
+            assert!(by_name(board.name).is_some_and(|found| core::ptr::eq(found.class, board.class)), "{board:?}");
+        }
     }
 
     #[test]
     fn every_number_has_a_source() {
-        let burdens = RAM_CLASSES.iter().map(|c| &c.burden).chain(ALL.iter().map(|b| &b.class.burden));
-        for b in burdens {
-            assert!(b.takes.iter().all(|t| t.kib.0 > 0 && t.source.len() > 10));
-            assert!(b.ceiling.as_ref().is_none_or(|c| c.source.len() > 10));
+        let takes: usize = CLASSES.iter().map(|class| class.takes.len()).sum();
+        assert!(takes > 10);
+        for take in CLASSES.iter().flat_map(|class| class.takes) {
+            assert!(take.kib.0 > 0 && take.source.len() > 10 && take.source.len() < 70, "{take:?}");
+        }
+    }
+
+    /// What the kernel shows of boards that are listed, and of some that are not.
+    #[test]
+    fn a_board_not_listed_is_known_by_its_radios() {
+        let class =
+            |compatible: &str, drivers: &[&str]| by_radios(compatible.as_bytes(), drivers).map(|b| b.class.name);
+        for (compatible, drivers, expected) in [
+            ("x,y\0qca,qca9563\0", &["ath9k", "ath10k_pci"][..], Some("ath79-ath10k")),
+            ("x,y\0qca,qca9563\0", &["ath10k_pci", "ath10k_pci"], Some("ath79-ath10k")),
+            ("x,y\0qca,qca9533\0", &["ath9k"], Some("ath79-ath9k")),
+            ("x,y\0qcom,ipq8065\0qcom,ipq8064\0", &["ath10k_pci", "ath10k_pci"], Some("ipq806x-ath10k")),
+            // The device trees of this SoC do not name it.
+            ("x,y\0", &["ath10k_ahb", "ath10k_ahb"], Some("ipq40xx-ath10k")),
+            ("x,y\0", &["ath10k_ahb", "ath10k_pci", "ath10k_ahb"], Some("ipq40xx-ath10k-pci")),
+            ("x,y\0mediatek,mt7621-soc\0", &["mt7603e", "mt76x2e"], Some("mt7621-mt76")),
+            ("x,y\0mediatek,mt7621-soc\0", &["mt7603e", "mt7915e"], Some("mt7621-mt7915")),
+            ("x,y\0mediatek,mt7621-soc\0", &["mt7603e"], None),
+            ("x,y\0mediatek,mt7981\0", &["mt798x-wmac", "mt798x-wmac"], Some("filogic-mt7915")),
+            ("x,y\0mediatek,mt7621-soc\0", &[], None),
+            // A card in a PC, a driver nobody knows, no device tree.
+            ("", &["ath10k_pci"], None),
+            ("x,y\0qca,qca9563\0", &["ath9k", "new"], None),
+            ("", &["mwlwifi"], None),
+        ] {
+            assert_eq!(class(compatible, drivers), expected, "{compatible:?} {drivers:?}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! What can be asked over ubus: one table of methods, and arguments become a [`Call`] that has been checked.
 
 use crate::board;
+use crate::history::Span;
 use crate::lease::{Lease, Scope};
 use crate::out::Out;
 use crate::protocol::{By, Only, ROWS_MOST, Selection};
@@ -28,10 +29,10 @@ pub enum Call {
         board: Option<&'static str>,
     },
     Check,
-    /// The last `span` seconds, or what came after `since`.
+    /// A chart, from the slot of this number on.
     History {
-        span: Option<u32>,
-        since: Option<u32>,
+        span: Span,
+        since: u32,
     },
     Incidents,
     Trim {
@@ -162,10 +163,7 @@ const METHODS: &[Method] = &[
     method(
         "history",
         Which::History,
-        &[
-            argument("span", Kind::Number, "a number of seconds"),
-            argument("since", Kind::Number, "a number of seconds"),
-        ],
+        &[argument("span", Kind::Text, "5m or 24h"), argument("since", Kind::Number, "the number of a slot")],
     ),
     method("incidents", Which::Incidents, &[]),
     method(
@@ -209,7 +207,12 @@ impl Given<'_> {
                 ram_percent: self.number(1, 50)?.map(|n| n as u8),
                 board: self.word(2, |name| board::by_name(name).map(|board| board.name))?,
             },
-            Which::History => Call::History { span: self.number(0, u32::MAX)?, since: self.number(1, u32::MAX)? },
+            Which::History => {
+                // Slots are counted from 0.
+                let from_start = self.value(1) == Value::Number(0);
+                let since = if from_start { None } else { self.number(1, u32::MAX)? };
+                Call::History { span: self.word(0, Span::from_name)?.unwrap_or_default(), since: since.unwrap_or(0) }
+            }
             Which::Trim => {
                 let source = self.word(0, |text| text.parse::<IpAddr>().ok())?;
                 let selection = match (source, self.word(1, Only::from_name)?) {

@@ -3,9 +3,11 @@
 //! Shares are in hundredths of a percent, occupancies in permille, times in milliseconds.
 
 use crate::detect::{Evidence, Table};
+use crate::history::{History, Slot};
 use crate::hook::Hook;
 use crate::incident::Incident;
 use crate::lease::Backend;
+use crate::metrics::{Metrics, Number};
 use crate::observe::tally::Basis;
 use crate::out::Out;
 use crate::protocol::{Answer, Done, Of, Status, Top, Windows};
@@ -72,6 +74,8 @@ pub fn taken_out(s: &Status) -> impl Iterator<Item = &'static str> {
 fn windows(o: &mut dyn Out, w: &Windows) {
     o.text("backend", &w.backend.name());
     o.flag("ready", w.ready);
+    o.number("left_alone", w.left_alone.into());
+    o.flag("counts", w.counts);
     o.flag("needs_somebody", w.backend != Backend::None && !w.backend.has_leases());
     o.text("lifeline", &w.lifeline);
     match w.open {
@@ -158,9 +162,41 @@ fn done(o: &mut dyn Out, d: &Done) {
     o.end();
 }
 
+type Part = fn(&Slot) -> u32;
+
+/// A part of a chart. Slot `first + i` is the i-th of each array; a later request with `since` = `next` has what is new.
+pub fn history(o: &mut dyn Out, h: &History) {
+    o.text("span", &h.span.name());
+    for (name, n) in [
+        ("step", h.span.step_s()),
+        ("first", h.first),
+        ("next", h.next()),
+        ("high", h.high.0.into()),
+        ("low", h.low.0.into()),
+    ] {
+        o.number(name, n);
+    }
+    let parts: [(_, Part); 4] =
+        [("count", |s| s.count), ("max", |s| s.max), ("refused", |s| s.refused), ("rungs", |s| s.rungs.into())];
+    for (name, part) in parts {
+        o.array(name);
+        h.slots.iter().for_each(|s| o.number("", part(s)));
+        o.end();
+    }
+}
+
 /// It says something, and does not only refuse.
 pub const fn is_told(answer: &Answer) -> bool {
-    matches!(answer, Answer::Status(_) | Answer::Top(_) | Answer::Done(_) | Answer::Log(_) | Answer::Windows(_))
+    matches!(
+        answer,
+        Answer::Status(_)
+            | Answer::Top(_)
+            | Answer::Done(_)
+            | Answer::Log(_)
+            | Answer::Windows(_)
+            | Answer::History(_)
+            | Answer::Metrics(_)
+    )
 }
 
 /// An answer that [`is_told`]; of others nothing.
@@ -170,6 +206,8 @@ pub fn answer(o: &mut dyn Out, answer: &Answer) {
         Answer::Top(t) => top(o, t),
         Answer::Done(d) => done(o, d),
         Answer::Windows(w) => windows(o, w),
+        Answer::History(h) => history(o, h),
+        Answer::Metrics(m) => metrics(o, m),
         Answer::Log(log) => {
             o.array("incidents");
             for i in &log.incidents {
@@ -200,15 +238,23 @@ pub fn lines(o: &mut dyn Out, name: &str, text: &str) {
     o.end();
 }
 
-/// A row of `metrics`, within an array.
-pub fn metric(o: &mut dyn Out, name: &str, kind: &str, labels: &[(&str, &str)], value: u64) {
-    o.object("");
-    o.text("name", &name);
-    o.text("type", &kind);
-    o.object("labels");
-    labels.iter().for_each(|(name, value)| o.text(name, value));
-    o.end();
-    o.long("value", value);
+/// Rows for a monitoring system; what they mean, and those of them that come and go, is in [`crate::metrics`]. A ratio is told as a
+/// text, since floating point is not for the bus.
+pub fn metrics(o: &mut dyn Out, m: &Metrics) {
+    o.array("metrics");
+    m.each(&mut |row| {
+        o.object("");
+        o.text("name", &row.name);
+        o.text("type", &row.kind);
+        o.object("labels");
+        row.labels.iter().for_each(|(name, value)| o.text(name, value));
+        o.end();
+        match row.value {
+            Number::Whole(n) => o.number("value", n),
+            ratio => o.text("value", &ratio),
+        }
+        o.end();
+    });
     o.end();
 }
 

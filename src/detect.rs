@@ -32,6 +32,10 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// All.
+    pub const ALL: [Verdict; 5] =
+        [Verdict::Calm, Verdict::Filling, Verdict::Saturated, Verdict::Misreported, Verdict::Blind];
+
     /// The word in log, status and ubus.
     pub const fn name(self) -> &'static str {
         match self {
@@ -156,6 +160,7 @@ pub struct Detector {
     misreported_at: Option<Millis>,
     below_high_since: Option<Millis>,
     exact: bool,
+    refused_ever: u32,
 }
 
 impl Detector {
@@ -197,6 +202,11 @@ impl Detector {
     /// The evidence as of the last look.
     pub const fn evidence(&self) -> &Evidence {
         &self.evidence
+    }
+
+    /// Packets refused since the start, as in [`Evidence::refused`]; from 2³² on it begins anew.
+    pub const fn refused_ever(&self) -> u32 {
+        self.refused_ever
     }
 
     /// Relief changes the table, or has just done so: the rate of filling cannot be told from before to now. Measured with
@@ -252,6 +262,7 @@ impl Detector {
         // Lines held back count, but the kernel tells of them later: they are no evidence of now.
         let refusing = look.dropped.unwrap_or(0) > 0 || look.logged > 0 || at_limit;
         self.evidence.refused = self.evidence.refused.saturating_add(told);
+        self.refused_ever = self.refused_ever.wrapping_add(told);
         // Refusals are told for the time since the look before: full then or full now is full.
         let peak = self.occupancy_before().max(table.occupancy());
         if refusing && (peak >= FULL || self.full_since.is_some() && table.occupancy() >= marks.high) {

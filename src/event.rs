@@ -4,7 +4,7 @@ use crate::decide::ladder::{Action, Decision, Refusal};
 use crate::decide::trim::Steps;
 use crate::detect::{Evidence, Verdict};
 use crate::journal::Void;
-use crate::lease::{Backend, Lease, Scope};
+use crate::lease::{Backend, Lease, Scope, TRANSLATED};
 use crate::protocol::{Request, TopKey};
 use crate::rung::Rung;
 use crate::units::{Entries, Millis, Permille};
@@ -95,8 +95,8 @@ pub enum Event {
     Opened { scope: Scope, total: Millis, asked: bool, impossible: &'static str },
     /// It is still open.
     StillOpen { scope: Scope, left: Millis },
-    /// It could not be opened.
-    NotOpened { scope: Scope, errno: i32 },
+    /// It could not be opened. No errno: it would let private addresses out.
+    NotOpened { scope: Scope, errno: Option<i32> },
     /// It is closed again.
     Closed { scope: Scope, lasted: Millis, because: &'static str },
     /// How it stands with the object on ubus, when that changes.
@@ -175,6 +175,8 @@ pub enum Obstacle {
     NotPermitted,
     /// Nothing tried had an effect on the count.
     NoEffect,
+    /// The firewall has no rules for it, or will not take them.
+    NoRules,
 }
 
 impl Event {
@@ -225,6 +227,7 @@ impl fmt::Display for Obstacle {
             }
             Obstacle::NoCtnetlink => f.write_str("the kernel has no ctnetlink; install kmod-nf-conntrack-netlink"),
             Obstacle::NotPermitted => f.write_str("not permitted; it takes CAP_NET_ADMIN (run as root)"),
+            Obstacle::NoRules => f.write_str("there are no emergency rules for it here"),
             Obstacle::NoEffect => f.write_str("no way of deleting had an effect on the count"),
         }
     }
@@ -326,7 +329,8 @@ impl fmt::Display for Event {
             Event::StillOpen { scope, left } => {
                 write!(f, "the firewall is still open ({}), for {left} at most", scope.name())
             }
-            Event::NotOpened { scope, errno } => write!(f, "not opened ({}): errno {errno}", scope.name()),
+            Event::NotOpened { scope, errno: None } => write!(f, "not opened ({}): {TRANSLATED}", scope.name()),
+            Event::NotOpened { scope, errno: Some(n) } => write!(f, "not opened ({}): errno {n}", scope.name()),
             Event::Closed { scope, lasted, because } => {
                 write!(f, "closed ({}) after {lasted}: {because}", scope.name())
             }

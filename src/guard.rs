@@ -80,6 +80,11 @@ impl Guard {
         self.detector.evidence()
     }
 
+    /// Packets refused since the start: see [`Detector::refused_ever`].
+    pub const fn refused_ever(&self) -> u32 {
+        self.detector.refused_ever()
+    }
+
     /// How long until the next look is due.
     pub fn next_look(&self, s: &Settings) -> Millis {
         self.detector.next_look(&s.marks)

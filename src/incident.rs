@@ -185,6 +185,11 @@ impl Incidents {
         self.asked.iter()
     }
 
+    /// How many there have been.
+    pub const fn numbered(&self) -> u32 {
+        self.numbered
+    }
+
     /// All kept, oldest first.
     pub fn all(&self) -> impl Iterator<Item = &Incident> {
         self.kept.iter()

@@ -9,8 +9,10 @@ use crate::decide::trim::Steps;
 use crate::detect::Evidence;
 use crate::entry::Class;
 use crate::event::Lifeline;
+use crate::history::{History, Span};
 use crate::incident::{ASKED, Incident, KEPT};
 use crate::lease::{Backend, Lease, Scope};
+use crate::metrics::Metrics;
 use crate::observe::census::{KINDS, PROTOCOLS};
 use crate::observe::keys::{Destination, Host, Prefix};
 use crate::observe::tally::{Basis, Tally};
@@ -83,6 +85,13 @@ pub enum Request {
     },
     /// Close, and end all caps.
     Close,
+    /// A chart, from the slot of this number on.
+    History {
+        span: Span,
+        since: u32,
+    },
+    /// What a monitoring system reads.
+    Metrics,
     /// Read the config anew. Only over ubus; here there are signals.
     Reload,
 }
@@ -90,7 +99,10 @@ pub enum Request {
 impl Request {
     /// It changes something: who asked is to be kept.
     pub const fn changes(&self) -> bool {
-        !matches!(self, Request::Status | Request::Top { .. } | Request::Log)
+        !matches!(
+            self,
+            Request::Status | Request::Top { .. } | Request::Log | Request::History { .. } | Request::Metrics
+        )
     }
 }
 
@@ -103,6 +115,8 @@ impl fmt::Display for Request {
             Request::Flush | Request::Trim(Selection::All) => "flush",
             Request::Close => "close",
             Request::Reload => "reload",
+            Request::History { .. } => "history",
+            Request::Metrics => "metrics",
             Request::Trim(Selection::Level) => "trim",
             Request::Trim(Selection::Source(source, only)) => {
                 return write!(f, "trim {}{}", source, only.map_or("", |only| only.name()));
@@ -167,10 +181,14 @@ pub enum Answer {
     Log(Log),
     /// The windows as they are after the request.
     Windows(Windows),
+    History(History),
+    Metrics(Metrics),
     /// By budget or breaker.
     Refused(Refusal),
     /// There are no rules to give a lease by.
     NoRules,
+    /// Not opened: see [`TRANSLATED`](crate::lease::TRANSLATED).
+    Translated,
     /// This is not to be capped.
     Spared(Why),
     /// Letting strangers in takes more than a request: `open_scope` must say so.
@@ -229,6 +247,10 @@ pub struct Windows {
     pub backend: Backend,
     /// They are in place.
     pub ready: bool,
+    /// Chains of others that may refuse what is opened, and where we have no say.
+    pub left_alone: u16,
+    /// Connections of capped sources are counted too.
+    pub counts: bool,
     /// The LAN's way to the router past a full table.
     pub lifeline: Lifeline,
     /// What is open, and for how long at most.

@@ -3,6 +3,7 @@
 //! owner's scripts.
 #![allow(unsafe_code)]
 
+use nix::libc;
 use std::os::fd::BorrowedFd;
 
 /// Standard input.
@@ -22,4 +23,49 @@ pub fn out() -> BorrowedFd<'static> {
 pub fn err() -> BorrowedFd<'static> {
     // SAFETY: as for 1.
     unsafe { BorrowedFd::borrow_raw(2) }
+}
+
+/// Rows and columns of the terminal; 24 and 80 if it does not say.
+pub fn size() -> (usize, usize) {
+    // SAFETY: the kernel fills in four numbers, for which any bits will do.
+    let said: libc::winsize = unsafe {
+        let mut said = core::mem::zeroed();
+        libc::ioctl(1, libc::TIOCGWINSZ, &mut said);
+        said
+    };
+    match (said.ws_row, said.ws_col) {
+        (0, _) | (_, 0) => (24, 80),
+        (rows, columns) => (rows.into(), columns.into()),
+    }
+}
+
+/// How the terminal treats keys. nix's way has types for every flag there is.
+pub struct Modes(libc::termios);
+
+impl Modes {
+    /// As they are; `None`: standard input is no terminal.
+    pub fn now() -> Option<Self> {
+        // SAFETY: any bits will do for a place that is filled in, and is used only if it was.
+        unsafe {
+            let mut modes = core::mem::zeroed();
+            (libc::tcgetattr(0, &mut modes) == 0).then_some(Self(modes))
+        }
+    }
+
+    /// Keys come one by one and are not shown; Ctrl-C is one of them.
+    pub fn set_for_keys(&self) {
+        let mut modes = self.0;
+        modes.c_lflag &= !(libc::ICANON | libc::ECHO | libc::ISIG);
+        set(&modes);
+    }
+
+    /// As they were. Keys that nobody read are not left to the shell.
+    pub fn set_back(&self) {
+        set(&self.0);
+    }
+}
+
+fn set(modes: &libc::termios) {
+    // SAFETY: modes that the kernel gave, but for some flags.
+    unsafe { libc::tcsetattr(0, libc::TCSAFLUSH, modes) };
 }

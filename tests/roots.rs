@@ -20,7 +20,12 @@ use expected::{cases, differs, same};
 
 /// Every file below `dir`, by its path from there.
 fn tree(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let mut files = BTreeMap::new();
+    tree_and_links(dir).0
+}
+
+/// That, and what the links lead to.
+fn tree_and_links(dir: &Path) -> (BTreeMap<PathBuf, Vec<u8>>, BTreeMap<PathBuf, PathBuf>) {
+    let (mut files, mut links) = (BTreeMap::new(), BTreeMap::new());
     let mut open = vec![dir.to_path_buf()];
     while let Some(folder) = open.pop() {
         for entry in fs::read_dir(folder).unwrap() {
@@ -30,10 +35,12 @@ fn tree(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
                 open.push(path);
             } else if kind.is_file() {
                 files.insert(path.strip_prefix(dir).unwrap().into(), fs::read(&path).unwrap());
+            } else if kind.is_symlink() {
+                links.insert(path.strip_prefix(dir).unwrap().into(), fs::read_link(&path).unwrap());
             }
         }
     }
-    files
+    (files, links)
 }
 
 /// What a command wrote. Of short text the text, of anything else (the journal has times in it) only that it was.
@@ -61,7 +68,12 @@ fn run(root: &Path) -> String {
     let copy = std::env::temp_dir().join(format!("ctwarden-root-{}-{name}", std::process::id()));
     let _ = fs::remove_dir_all(&copy);
     fs::create_dir_all(&copy).unwrap();
-    for (path, bytes) in tree(root) {
+    let (files, links) = tree_and_links(root);
+    for (path, leads_to) in links {
+        fs::create_dir_all(copy.join(&path).parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink(leads_to, copy.join(&path)).unwrap();
+    }
+    for (path, bytes) in files {
         if path != Path::new("cmd") && path != Path::new("expected") {
             fs::create_dir_all(copy.join(&path).parent().unwrap()).unwrap();
             fs::write(copy.join(&path), bytes).unwrap();
@@ -104,6 +116,18 @@ fn each_root_says_what_is_expected() {
         faults += &differs(&root.join("expected"), &now).unwrap_or_default();
     }
     assert!(faults.is_empty(), "{faults}");
+}
+
+/// What the README shows of one of these roots.
+#[test]
+fn the_readme_shows_what_is_said() {
+    let readme = fs::read_to_string(expected::under_tests("../README.md")).unwrap();
+    let said = run(&expected::under_tests("roots/07-full-table"));
+    for command in ["status", "top"] {
+        let answer = said.split("$ ctwarden ").find_map(|part| part.strip_prefix(command)?.strip_prefix('\n')).unwrap();
+        let answer = answer.split("exit ").next().unwrap();
+        assert!(readme.contains(&format!("```text\n{answer}```")), "{command} is now:\n{answer}");
+    }
 }
 
 struct Files<'a>(&'a Path);

@@ -1,6 +1,7 @@
 //! The command line.
 
 use crate::daemon::root::PATH_MOST;
+use ctwarden::history::Span;
 use ctwarden::lease::Scope;
 use ctwarden::protocol::{By, Only, ROWS_MOST};
 use ctwarden::text::{cut, number};
@@ -31,12 +32,16 @@ ctwarden keeps the connection tracking table from shutting the network down.
                             unloads its modules, where nothing holds them
   ctwarden back             puts back what these two took out
   ctwarden log              what has happened, with who held the table
+  ctwarden watch            all of that, live in a terminal
+  ctwarden history [--span 5m|24h] [--since SLOT]
+                            how full it was, and what was done
+  ctwarden metrics          what there is to monitor, as Prometheus reads it
   ctwarden check [F]        names every fault of a config
   ctwarden drill            shows what the guard would do in an attack, under this config
   ctwarden replay F         the same for a recording
   ctwarden --version, --help
 
-Most take --json, --config, --root and --socket. All but open, close and log need no daemon.
+Most take --json, --config, --root and --socket. All but shed, open, close and log need no daemon.
 Exit status: 0 done, 1 fault found, 2 usage, 3 no daemon, 4 not permitted, 5 refused.
 ";
 
@@ -58,6 +63,9 @@ pub enum Verb {
     Back,
     Drill,
     Log,
+    History { span: Span, since: u32 },
+    Metrics,
+    Watch,
     Replay { file: &'static str },
 }
 
@@ -175,6 +183,8 @@ const OPTIONS: &[Known] = &[
     option("--by", "top", "source, prefix, destination or state", part!(Top, by, By::from_name)),
     option("--only", "trim", "unreplied, closing or idle", part!(Trim, only, |w| Only::from_name(w).map(Some))),
     option("--scope", "open", "router, lan or all", part!(Open, scope, |w| Scope::from_name(w).map(Some))),
+    option("--span", "history", "5m or 24h", part!(History, span, Span::from_name)),
+    option("--since", "history", "the number of a slot", part!(History, since, number)),
     option("", "shed", "an IPv4 or IPv6 address", part!(Shed, source, |w| w.parse::<IpAddr>().ok().map(Some))),
     option("--for", "shed", SECONDS, part!(Shed, seconds, |w| a_time(w).map(Some))),
     option("--for", "open", SECONDS, part!(Open, seconds, |w| a_time(w).map(Some))),
@@ -205,6 +215,9 @@ fn verb(name: &str) -> Option<Verb> {
         "back" => Verb::Back,
         "drill" => Verb::Drill,
         "log" => Verb::Log,
+        "metrics" => Verb::Metrics,
+        "watch" => Verb::Watch,
+        "history" => Verb::History { span: Span::default(), since: 0 },
         "replay" => Verb::Replay { file: "" },
         _ => return None,
     })
@@ -256,7 +269,8 @@ pub fn parse(words: &mut dyn Iterator<Item = Option<&'static str>>) -> Result<Pa
             return Err(fault(found.name, "too long"));
         }
         if (found.set)(&mut arguments, value).is_none() {
-            return Err(Fault { argument: found.name, value: Some(value), what: found.value });
+            let argument = if key.is_empty() { found.verb } else { found.name };
+            return Err(Fault { argument, value: Some(value), what: found.value });
         }
     }
     if matches!(arguments.verb, Verb::Shed { source: None, .. }) {

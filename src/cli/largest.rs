@@ -6,17 +6,21 @@ use ctwarden::decide::ladder::Refusal;
 use ctwarden::decide::shed::Why;
 use ctwarden::detect::{Evidence, Table, Verdict};
 use ctwarden::event::Lifeline;
+use ctwarden::history::{History, NUMBER_MOST, SLOTS_MOST, Slot, Span};
 use ctwarden::incident::{ASKED, Culprit, Culprits, Incident, KEPT};
 use ctwarden::lease::{Backend, Scope};
+use ctwarden::metrics::{Holding, Metrics};
 use ctwarden::observe::census::KINDS;
 use ctwarden::observe::tally::{Basis, Share, Tally};
 use ctwarden::protocol::*;
 use ctwarden::rung::Rung;
+use ctwarden::totals::Totals;
 use ctwarden::units::{Entries, Millis, Permille};
 use ctwarden::who::{Asked, Who};
 use std::net::{IpAddr, Ipv6Addr};
 
 const MOST: Entries = Entries(u32::MAX);
+const MARK: Permille = Permille(u16::MAX);
 const EVER: Millis = Millis(u64::MAX);
 const ALL: IpAddr = IpAddr::V6(Ipv6Addr::from_bits(u128::MAX));
 const LONGEST: TopKey = TopKey::Destination { address: ALL, protocol: u8::MAX, port: u16::MAX };
@@ -104,9 +108,37 @@ fn windows() -> Windows {
     Windows {
         backend: Backend::Iptables,
         ready: true,
+        left_alone: u16::MAX,
+        counts: true,
         lifeline: Lifeline::NotAccepted,
         open: Some((Scope::Lan, EVER)),
         shedding: u8::MAX,
+    }
+}
+
+fn history() -> History {
+    let slot = Slot { count: NUMBER_MOST, max: u32::MAX, refused: NUMBER_MOST, rungs: u8::MAX };
+    let slots = std::iter::repeat_n(slot, SLOTS_MOST).collect();
+    History { span: Span::Day, first: u32::MAX - SLOTS_MOST as u32, slots, high: MARK, low: MARK }
+}
+
+fn metrics() -> Metrics {
+    let mut totals = Totals::new();
+    totals.evicted = u32::MAX;
+    let evidence = Evidence { table: Table { count: Entries(0), ..evidence().table }, fill_rate: 1, ..evidence() };
+    let holding = Holding { at: Millis(0), classes: [u32::MAX; 5], top: Share(u16::MAX) };
+    Metrics {
+        now: EVER,
+        evidence,
+        dry_run: true,
+        refused_ever: u32::MAX,
+        incidents: u32::MAX,
+        totals,
+        left: [u8::MAX; 2],
+        shedding: u8::MAX,
+        lifeline: true,
+        open_left: Some(EVER),
+        holding: Some(holding),
     }
 }
 
@@ -128,7 +160,10 @@ fn answers() -> Vec<Answer> {
         Answer::Refused(Refusal::NotDone),
         Answer::Failed { errno: i32::MIN },
         Answer::Windows(windows()),
+        Answer::History(history()),
+        Answer::Metrics(metrics()),
         Answer::NoRules,
+        Answer::Translated,
         Answer::Spared(Why::Unknown),
         Answer::NotConfigured,
         Answer::busy(),

@@ -1,12 +1,14 @@
 //! One file a verb (the small ones share one): text for people, `--json` for programs.
 
 pub mod args;
+pub mod chart;
 mod check;
 mod direct;
 pub mod exit;
 #[cfg(test)]
 mod largest;
 mod replay;
+mod screen;
 pub mod show;
 mod show_json;
 mod size;
@@ -18,6 +20,7 @@ mod take;
 mod take;
 pub mod text;
 mod verbs;
+mod watch;
 
 use crate::daemon::root::{Root, STATE_DIR, SystemPath};
 use args::{Arguments, Verb};
@@ -54,9 +57,15 @@ pub fn run(arguments: &Arguments) -> Exit {
             verbs::only_asked(&place, request, "it renews what is open, and closes it", json)
         }
         Verb::Close => verbs::only_asked(&place, Request::Close, "nothing of it is open for long", json),
+        Verb::History { span, since } => {
+            let request = Request::History { span: *span, since: *since };
+            verbs::only_asked(&place, request, "the charts are kept by it", json)
+        }
         Verb::Stateless { force, dry_run } => take::stateless(&place, *force, *dry_run),
         Verb::Unload { dry_run } => take::unload(&place, *dry_run),
         Verb::Back => take::back(&place),
+        Verb::Watch => watch::run(&place),
+        Verb::Metrics => verbs::only_asked(&place, Request::Metrics, "they are counted by it", json),
         Verb::Log => verbs::only_asked(&place, Request::Log, "incidents are kept by it", json),
         Verb::Drill => replay::drill(&place),
         Verb::Replay { file } => replay::run(&place, file),

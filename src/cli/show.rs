@@ -1,12 +1,12 @@
 //! Answers as text for people or JSON for programs.
 
 use super::exit::{Exit, complain_of};
-use super::show_json;
-use super::text::{Grouped, Paint, cell, complain, keep, print};
+use super::text::{Grouped, Paint, cell, complain, keep, print, print_whole};
+use super::{chart, show_json};
 use ctwarden::describe;
 use ctwarden::detect::{Table, Verdict};
 use ctwarden::incident::Incident;
-use ctwarden::lease::Backend;
+use ctwarden::lease::{Backend, TRANSLATED};
 use ctwarden::observe::tally::{Basis, Share};
 use ctwarden::protocol::{Answer, Ask, By, Done, Log, Of, Reply, Status, Top, Windows};
 use ctwarden::rung::Rung;
@@ -31,6 +31,8 @@ pub fn answer(answer: &Answer, json: bool) -> Exit {
         Answer::Done(d) => done(d),
         Answer::Log(kept) => log(kept),
         Answer::Windows(w) => windows(w),
+        Answer::History(h) => chart::history(h),
+        Answer::Metrics(m) => print_whole(&mut |to| m.text(to)),
         Answer::Refused(why) => {
             complain(format_args!("refused: {why}"));
             return Exit::Refused;
@@ -43,6 +45,10 @@ pub fn answer(answer: &Answer, json: bool) -> Exit {
             complain(format_args!("refused: never capped is {}", why.name()));
             return Exit::Refused;
         }
+        Answer::Translated => {
+            complain(format_args!("not opened: {TRANSLATED}"));
+            return Exit::Fault;
+        }
         Answer::NoRules => {
             complain(format_args!(
                 "there are no emergency rules for that here: `ctwarden status` says why, or open_scope in the config is narrower"
@@ -50,7 +56,9 @@ pub fn answer(answer: &Answer, json: bool) -> Exit {
             return Exit::Fault;
         }
         Answer::Busy => {
-            complain(format_args!("the daemon is relieving the table and has no time; try again in a moment"));
+            complain(format_args!(
+                "the daemon has no time: it is relieving the table, or others have asked; try again in a moment"
+            ));
             return Exit::Fault;
         }
         Answer::Failed { errno } => return complain_of(Errno::from_raw(*errno)),
@@ -125,7 +133,14 @@ fn window_rows(w: &Windows) {
         (b, true) if !b.has_leases() => ": somebody must be alive to close it again",
         _ => "",
     };
-    row("rules", format_args!("{}{state}", w.backend.name()));
+    let counting = if w.counts { "; connections are counted" } else { "" };
+    row("rules", format_args!("{}{state}{counting}", w.backend.name()));
+    if w.left_alone > 0 {
+        row(
+            "",
+            format_args!("{} chains of others may refuse what is opened: no rule of ours can be there", w.left_alone),
+        );
+    }
     row("lifeline", format_args!("{}", w.lifeline));
     if let Some((scope, left)) = w.open {
         let (red, plain) = (paint.red(), paint.plain());

@@ -73,9 +73,13 @@ pub fn run(place: &Place, ram_mib: Option<u32>, board_name: Option<&str>, apply:
     Exit::Done
 }
 
-fn explain_plan(plan: &Plan, found: Option<&Found>, other: bool, board: Option<&board::Board>) {
-    if let Some(board) = board {
-        print(format_args!("{:<26}{:>12}  {}", "board", board.class.name, board.name));
+fn explain_plan(plan: &Plan, found: Option<&Found>, other: bool, board: Option<board::Board>) {
+    match board {
+        Some(board) => {
+            let name = if board.name.is_empty() { "not listed, known by its radios" } else { board.name };
+            print(format_args!("{:<26}{:>12}  {name}", "board", board.class.name));
+        }
+        None => row("board", format_args!("-"), format_args!("not listed: what radios take is not counted")),
     }
     for step in &plan.steps {
         explain(step, &row);

@@ -14,6 +14,7 @@ use crate::daemon::statefile::{StateFault, StateFile};
 use ctwarden::config::Config;
 use ctwarden::out::Out;
 use ctwarden::sizing::Plan;
+use signal_hook::consts::SIGCHLD;
 
 /// Says so if the config switches it off.
 fn is_off(config: &Config) -> bool {
@@ -52,7 +53,8 @@ pub fn run(place: Place, dry_run: bool, debug: bool) -> Exit {
             return Exit::Fault;
         }
     };
-    let signals = match Signals::new() {
+    // A script that has ended only wakes, for the next one's turn.
+    let signals = match Signals::new(SIGCHLD) {
         Ok(signals) => signals,
         Err(e) => {
             complain(format_args!("signals: {}", Why(e)));

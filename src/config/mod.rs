@@ -80,6 +80,8 @@ pub struct Config {
     pub ports: Vec<u16, PORTS>,
     /// Run before all that is not of the real-time class; from the start.
     pub realtime: bool,
+    /// Write metrics for a textfile collector.
+    pub textfile: bool,
     /// How large the table is to be.
     pub sizing: Policy,
     /// Entries never to be evicted.
@@ -108,6 +110,7 @@ impl Default for Config {
             lan: String::try_from("br-lan").into_iter().collect(),
             ports: [22, 80, 443].into_iter().collect(),
             realtime: false,
+            textfile: false,
             sizing: Policy::DEFAULT,
             protect: Vec::new(),
         }

@@ -69,7 +69,7 @@ const fn switch(set: fn(&mut Draft<'_>, u32)) -> Take {
 }
 
 /// How many options there are.
-pub(super) const COUNT_OF_OPTIONS: usize = 33;
+pub(super) const COUNT_OF_OPTIONS: usize = 34;
 
 /// All options. Defaults stand in `Config::default` and, explained, in the shipped file.
 pub(super) static OPTIONS: [Row; COUNT_OF_OPTIONS] = {
@@ -135,6 +135,7 @@ pub(super) static OPTIONS: [Row; COUNT_OF_OPTIONS] = {
             ),
         ),
         row(Main, "realtime", switch(|d, v| d.config.realtime = v != 0)),
+        row(Main, "textfile", switch(|d, v| d.config.textfile = v != 0)),
         row(Sizing, "max", Number(Form::AutoOr(ENTRIES), |d, v| d.config.sizing.max = fixed(v))),
         row(
             Sizing,

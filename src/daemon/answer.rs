@@ -7,6 +7,7 @@ use super::run::Daemon;
 use super::work::Purpose;
 use super::{control, ubus};
 use ctwarden::event::Event;
+use ctwarden::history::{History, Span};
 use ctwarden::journal::Setting;
 use ctwarden::lease::{Lease, Scope};
 use ctwarden::protocol::{Answer, Done, Log, Request, Selection, Status, Windows};
@@ -45,6 +46,11 @@ impl Daemon {
             Request::Flush => Some(self.serve_flush()),
             Request::Shed { lease, seconds } => self.serve_shed(asker, lease, seconds, dry),
             Request::Open { scope, seconds } => self.serve_open(asker, scope, seconds, dry),
+            Request::History { span, since } => Some(Answer::History(self.history(span, since))),
+            Request::Metrics => {
+                self.begin_metrics(Some(asker));
+                None
+            }
             Request::Close => {
                 self.close("as asked");
                 self.unshed();
@@ -144,12 +150,19 @@ impl Daemon {
         None
     }
 
+    /// A part of a chart.
+    pub(super) fn history(&self, span: Span, since: u32) -> History {
+        self.rings.since(span, since, &self.settings.marks)
+    }
+
     /// How it stands with emergency rules.
     pub(super) fn windows(&self) -> Windows {
         let (e, now) = (&self.emergency, self.now());
         Windows {
             backend: e.firewall.backend(),
             ready: e.ready(),
+            left_alone: e.firewall.left_alone(),
+            counts: e.firewall.counts(),
             lifeline: e.lifeline,
             open: e.windows.opening().map(|o| (o.scope, o.until.since(now))),
             shedding: e.windows.shedding(now).count() as u8,

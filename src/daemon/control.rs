@@ -173,6 +173,16 @@ fn connected(path: &str) -> Result<OwnedFd, Errno> {
 
 /// Asks a daemon; its reply goes to `to`. ENOENT or ECONNREFUSED: none is there.
 pub fn ask(path: &str, ask: &Ask, to: &mut dyn FnMut(&Reply<'_>)) -> Result<(), Errno> {
+    ask_while(path, ask, &mut |_| true, to)
+}
+
+/// The same, where somebody waits for the reply who has other things to look after. ECANCELED: `wait` did not want to any more.
+pub fn ask_while(
+    path: &str,
+    ask: &Ask,
+    wait: &mut dyn FnMut(BorrowedFd<'_>) -> bool,
+    to: &mut dyn FnMut(&Reply<'_>),
+) -> Result<(), Errno> {
     let fd = connected(path).map_err(|e| match e {
         // What is no socket refuses in the same way as one that is left over.
         Errno::ECONNREFUSED if !is_socket(path) => Errno::EINVAL,
@@ -181,6 +191,9 @@ pub fn ask(path: &str, ask: &Ask, to: &mut dyn FnMut(&Reply<'_>)) -> Result<(), 
     let mut room = FRAME.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let bytes = frame(ask, &mut *room).unwrap_or_default();
     send(fd.as_raw_fd(), bytes, MsgFlags::MSG_NOSIGNAL)?;
+    if !wait(fd.as_fd()) {
+        return Err(Errno::ECANCELED);
+    }
     let heard = super::root::read_all(&fd, &mut *room)?;
     // Cut off, or no reply.
     let Some(Ok(reply)) = unframe(heard, REPLY_MOST) else { return Err(Errno::ECONNRESET) };

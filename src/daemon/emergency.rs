@@ -18,8 +18,9 @@ use ctwarden::decide::shed::{Pressure, Spared, Why, may_shed};
 use ctwarden::detect::Verdict;
 use ctwarden::event::{Event, Lifeline};
 use ctwarden::journal::Setting;
-use ctwarden::lease::{Backend, Due, LIFELINE_RENEW_AT, LIFELINE_TERM, Lease, SHEDS, Scope, TERM, Windows};
+use ctwarden::lease::{Backend, Due, LIFELINE_RENEW_AT, LIFELINE_TERM, Lease, SHEDS, Scope, TERM, TRANSLATED, Windows};
 use ctwarden::protocol::Answer;
+use ctwarden::rung::Rung;
 use ctwarden::units::{Entries, Millis};
 use nix::errno::Errno;
 
@@ -93,15 +94,20 @@ fn ports(config: &Config, interfaces: &[u32], dhcp: bool, leases: &mut Leases) {
     }
 }
 
-/// What an opening of this scope consists of.
-fn leases_of(scope: Scope, config: &Config) -> Leases {
+/// What an opening of this scope consists of; what it is for stands first. `routed`: un-NATed traffic
+/// may go untracked.
+fn leases_of(scope: Scope, config: &Config, firewall: &Firewall, routed: bool) -> Leases {
     let mut leases = Leases::new();
-    let lan = lan(config);
-    if scope >= Scope::Lan {
-        leases.extend(lan.iter().map(|interface| Lease::Lan { interface: *interface }));
-    }
     if scope == Scope::All {
         leases.extend([false, true].map(|ipv6| Lease::All { ipv6 }));
+    }
+    if !firewall.backend().has_leases() {
+        // It opens everything or nothing.
+        return leases;
+    }
+    let lan = lan(config);
+    if scope >= Scope::Lan && routed {
+        leases.extend(lan.iter().map(|interface| Lease::Lan { interface: *interface }));
     }
     ports(config, &lan, true, &mut leases);
     if scope == Scope::All {
@@ -240,17 +246,23 @@ impl Daemon {
         self.set_liberal(true);
         let Self { emergency: e, root, config, .. } = self;
         let term = TERM.min(total);
-        let leases = e.without_lifeline(leases_of(scope, config));
-        // With the lifeline there may be nothing left to open.
-        let granted = match leases.is_empty() {
-            true => Ok(()),
-            false => e.firewall.grant(root, &leases, term).and_then(|()| {
-                leases.iter().any(|l| e.firewall.left(root, l).is_some()).then_some(()).ok_or(Errno::ENOENT)
+        let routed = !e.firewall.translates();
+        let leases = e.without_lifeline(leases_of(scope, config, &e.firewall, routed));
+        let granted = match leases.first().map(core::mem::discriminant) {
+            _ if scope == Scope::Lan && !routed => Err(Errno::EADDRNOTAVAIL),
+            // With the lifeline there may be nothing left to open.
+            None if e.firewall.backend().has_leases() => Ok(()),
+            None => Err(Errno::EOPNOTSUPP),
+            Some(kind) => e.firewall.grant(root, &leases, term).and_then(|()| {
+                let mut those = leases.iter().filter(|l| core::mem::discriminant(*l) == kind);
+                those.any(|l| e.firewall.left(root, l).is_some()).then_some(()).ok_or(Errno::EOPNOTSUPP)
             }),
         };
         if let Err(errno) = granted {
             let _ = e.firewall.revoke(root, &leases);
-            tell(Event::NotOpened { scope, errno: errno as i32 });
+            let errno = Some(errno).filter(|e| *e != Errno::EADDRNOTAVAIL);
+            tell(Event::NotOpened { scope, errno: errno.map(|e| e as i32) });
+            let errno = errno.unwrap_or(Errno::EADDRNOTAVAIL);
             self.emergency.liberal_until = Some(now);
             return Err(errno);
         }
@@ -266,7 +278,7 @@ impl Daemon {
         let now = self.now();
         let Self { emergency: e, root, config, .. } = self;
         let Some(opening) = e.windows.close() else { return false };
-        let leases = e.without_lifeline(leases_of(opening.scope, config));
+        let leases = e.without_lifeline(leases_of(opening.scope, config, &e.firewall, true));
         // The kernel does it by itself should this fail.
         let _ = e.firewall.revoke(root, &leases);
         e.liberal_until = Some(now.after(LIBERAL_AFTER));
@@ -323,7 +335,7 @@ impl Daemon {
     fn renew_opening(&mut self, now: Millis, term: Millis) {
         let Self { emergency: e, root, config, .. } = self;
         let Some(opening) = e.windows.opening().copied() else { return };
-        let leases = e.without_lifeline(leases_of(opening.scope, config));
+        let leases = e.without_lifeline(leases_of(opening.scope, config, &e.firewall, !e.firewall.translates()));
         let granted = if leases.is_empty() { Ok(()) } else { e.firewall.grant(root, &leases, term) };
         match granted {
             Ok(()) => e.windows.renewed(now, term),
@@ -339,18 +351,34 @@ impl Daemon {
         }
         let Self { emergency: e, root, config, .. } = self;
         let was_ready = e.ready;
-        match e.firewall.recheck(root, config) {
+        let health = e.firewall.recheck(root, config);
+        // Somebody translates IPv6 now: what goes untracked would keep its private addresses.
+        if e.firewall.translates()
+            && let Some(scope) = e.windows.opening().map(|o| o.scope).filter(|s| *s >= Scope::Lan)
+        {
+            let mut leases: heapless::Vec<Lease, LANS> =
+                lan(config).into_iter().map(|interface| Lease::Lan { interface }).collect();
+            leases.retain(|lease| e.firewall.left(root, lease).is_some());
+            let _ = e.firewall.revoke(root, &leases);
+            if scope == Scope::Lan {
+                self.close(TRANSLATED);
+            }
+        }
+        match health {
             Health::Sound if was_ready => return,
             Health::Missing => {
-                e.ready = false;
+                self.emergency.ready = false;
                 if was_ready {
-                    tell(Event::BackendUnusable { backend: e.firewall.backend(), errno: Errno::ENOENT as i32 });
+                    let backend = self.emergency.firewall.backend();
+                    tell(Event::BackendUnusable { backend, errno: Errno::ENOENT as i32 });
                 }
                 return;
             }
-            Health::Sound | Health::Mended => e.ready = true,
+            Health::Sound | Health::Mended => self.emergency.ready = true,
         }
-        tell(Event::RulesBack { backend: e.firewall.backend() });
+        // What was not possible may be.
+        self.unusable.retain(|rung| *rung != Rung::Open);
+        tell(Event::RulesBack { backend: self.emergency.firewall.backend() });
         // Its rules may have changed: asked anew.
         self.emergency.lifeline = Lifeline::Off;
         self.throw_lifeline();
@@ -368,7 +396,7 @@ impl Daemon {
             let _ = e.firewall.grant(root, core::slice::from_ref(lease), *left);
         }
         if let Some(o) = e.windows.opening().copied() {
-            let leases = e.without_lifeline(leases_of(o.scope, config));
+            let leases = e.without_lifeline(leases_of(o.scope, config, &e.firewall, !e.firewall.translates()));
             let _ = e.firewall.grant(root, &leases, o.ends.since(now));
         }
     }

@@ -9,7 +9,7 @@ use super::run::Daemon;
 use super::work::{Pass, Purpose};
 use ctwarden::decide::ladder::{Action, Outcome};
 use ctwarden::decide::trim::Steps;
-use ctwarden::event::Event;
+use ctwarden::event::{Event, Obstacle};
 use ctwarden::lease::Scope;
 use ctwarden::protocol::{Answer, By, Done, Selection};
 use ctwarden::rung::Rung;
@@ -22,6 +22,8 @@ pub enum Job {
     Trim { trim: Trim, began: Millis, asker: Option<Asker>, then: Then },
     /// Somebody wants to know who holds the table.
     Census { pass: Pass, asker: Asker, by: By, rows: u8, count: Entries },
+    /// The same for metrics: somebody asks, or the textfile is due.
+    Metrics { pass: Pass, asker: Option<Asker> },
     /// Who holds it, for the incident: where the first rung is not the one that looks anyway.
     Snapshot { pass: Pass },
 }
@@ -47,9 +49,7 @@ const TELL_AGAIN: Millis = Millis(10_000);
 impl Daemon {
     /// Begins the ladder's trim. It comes first: whoever waits for a census is sent away.
     pub(super) fn begin_trim(&mut self, now: Millis, count: Entries, then: Then, asker: Option<Asker>) {
-        if let Some(Job::Census { asker, .. }) = self.job.take() {
-            self.answer(asker, &Answer::busy());
-        }
+        self.send_away();
         let culprits =
             then == Then::Shed || self.guard.incidents.current().is_some_and(|i| i.culprits.sources.is_empty());
         match Trim::begin(Selection::Level, culprits, false, &mut self.work, &self.root, count) {
@@ -65,6 +65,15 @@ impl Daemon {
         }
     }
 
+    /// Nobody waits for a census while there is something to be done. Metrics are told with the last one's.
+    fn send_away(&mut self) {
+        match self.job.take() {
+            Some(Job::Census { asker, .. }) => self.answer(asker, &Answer::busy()),
+            Some(Job::Metrics { asker, .. }) => self.tell_metrics(asker),
+            _ => {}
+        }
+    }
+
     /// The second half.
     fn follow_up(&mut self, then: Then, asker: Option<Asker>) {
         let Then::Open { scope, total } = then else { return };
@@ -75,6 +84,7 @@ impl Daemon {
             let answer = match done {
                 Ok(()) => Answer::Windows(self.windows()),
                 Err(Errno::EOPNOTSUPP) => Answer::NoRules,
+                Err(Errno::EADDRNOTAVAIL) => Answer::Translated,
                 Err(e) => Answer::Failed { errno: e as i32 },
             };
             self.answer(asker, &answer);
@@ -82,8 +92,8 @@ impl Daemon {
             let action = Action::Open { scope };
             let outcome = Outcome { action, before, after: before, took: Millis(0), done: done.is_ok() };
             self.guard.outcome(now, &outcome, &self.settings);
-            if let Err(e) = done {
-                self.obstacle(Rung::Open, e);
+            if done.is_err() {
+                self.skip(Rung::Open, Obstacle::NoRules);
             }
         }
     }
@@ -100,9 +110,7 @@ impl Daemon {
 
     /// The same at once: before the table is emptied.
     pub(super) fn snapshot_now(&mut self, count: Entries) {
-        if let Some(Job::Census { asker, .. }) = self.job.take() {
-            self.answer(asker, &Answer::busy());
-        }
+        self.send_away();
         self.begin_snapshot(count);
         while self.job.is_some() {
             self.work_on(1_000_000);
@@ -128,7 +136,7 @@ impl Daemon {
                         Err(e) => Err(e),
                     }
                 }
-                Job::Census { pass, .. } | Job::Snapshot { pass } => {
+                Job::Census { pass, .. } | Job::Metrics { pass, .. } | Job::Snapshot { pass } => {
                     pass.step(&mut self.work, &self.config).map(|p| (p == Progress::Done).then_some([0; 5]))
                 }
             };
@@ -156,6 +164,13 @@ impl Daemon {
                 if result.is_ok() {
                     self.note_culprits(self.work.culprits());
                 }
+            }
+            Job::Metrics { pass, asker } => {
+                let _ = pass.end(&mut self.work);
+                if result.is_ok() {
+                    self.holding = Some(self.work.holding(self.now()));
+                }
+                self.tell_metrics(asker);
             }
             Job::Census { pass, asker, by, rows, count } => {
                 let _ = pass.end(&mut self.work);

@@ -9,6 +9,7 @@
 //! resize.rs  the limits at start, after a reload, after drift
 //! system.rs  the machine and its settings, by way of the journal (statefile.rs)
 //! footing.rs memory that stays, a turn on the CPU, an end with the jail
+//! past.rs    charts and counts; metrics.rs: told to those who monitor
 //! control.rs the socket that the CLI speaks to
 //! ubus/      the object on OpenWrt's bus; no_ubus.rs: in a program without
 //! front.rs   what the loop asks of the command line's side
@@ -39,6 +40,8 @@ pub mod front;
 pub mod hooks;
 pub mod job;
 pub mod kernel;
+pub mod metrics;
+pub mod past;
 pub mod report;
 pub mod resize;
 pub mod root;

@@ -2,6 +2,7 @@
 
 use ctwarden::event::{Event, Level};
 use log::{LevelFilter, Log, Metadata, Record};
+use nix::errno::Errno;
 use std::fmt::Write as _;
 
 /// A longer line is cut.
@@ -42,6 +43,7 @@ pub fn start(debug: bool) {
 
 /// Tells an event, to the owner's scripts as well.
 pub fn tell(event: Event) {
+    super::past::count(&event);
     super::hooks::hear(&event);
     let level = match event.level() {
         Level::Error => log::Level::Error,
@@ -50,6 +52,14 @@ pub fn tell(event: Event) {
         Level::Debug => log::Level::Debug,
     };
     log::log!(level, "{event}");
+}
+
+/// Why there is no textfile.
+pub fn tell_textfile(e: Errno) {
+    match e {
+        Errno::EROFS => log::warn!("textfile: /var/prometheus is not on tmpfs; nothing is written"),
+        e => log::warn!("textfile: /var/prometheus/ctwarden.prom cannot be written (errno {})", e as i32),
+    }
 }
 
 /// Ports that the lifeline is not for, and the owner's rule that is why. (An event has no room for a text.)

@@ -81,6 +81,10 @@ pub const RELEASE: Names = &["proc/sys/kernel/osrelease"];
 pub const ARCH: Names = &["proc/sys/kernel/arch"];
 pub const NETNS: &[&str] = &["proc/self/ns/net"];
 pub const BOARD_NAME: Names = &["tmp/sysinfo/board_name"];
+/// What the device tree calls the board and its SoC.
+pub const COMPATIBLE: Names = &["sys/firmware/devicetree/base/compatible"];
+/// The driver of the Nth radio: a link.
+pub const RADIO_DRIVER: [&str; 2] = ["sys/class/ieee80211/phy", "/device/driver"];
 /// Where each timeout's sysctl stands, with the prefix of its name.
 pub const TIMEOUT_FOLDERS: [(&str, &str); 2] = [
     ("proc/sys/net/netfilter/", ctwarden::observe::timeouts::PREFIX),
@@ -89,6 +93,9 @@ pub const TIMEOUT_FOLDERS: [(&str, &str); 2] = [
 /// ubusd's socket, the newest name first.
 pub const UBUS: [&str; 2] = ["var/run/ubus/ubus.sock", "var/run/ubus.sock"];
 pub const CONFIG: &str = "etc/config/ctwarden";
+/// Where textfile collectors look for metrics.
+pub const TEXTFILE_DIR: &str = "var/prometheus";
+pub const TEXTFILE: &str = "var/prometheus/ctwarden.prom";
 pub const STATE_DIR: &str = "var/run/ctwarden";
 pub const PROGRAM_FOLDERS: [&str; 5] = ["usr/sbin/", "sbin/", "usr/bin/", "bin/", "usr/local/sbin/"];
 #[allow(dead_code)] // until the loop gives leases

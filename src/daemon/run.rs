@@ -10,6 +10,8 @@ use super::hooks;
 use super::job::{Job, Then};
 use super::kernel::counters::Counters;
 use super::kernel::log::{Log, News};
+use super::metrics::Textfile;
+use super::past;
 use super::report::tell;
 use super::root::Root;
 use super::signals::Signals;
@@ -23,7 +25,9 @@ use ctwarden::decide::ladder::{Action, Decision, Means, Outcome, Settings};
 use ctwarden::detect::{LOOK_LATEST, Look, Table, Verdict};
 use ctwarden::event::{Event, Obstacle};
 use ctwarden::guard::Guard;
+use ctwarden::history::{Rings, Turn};
 use ctwarden::journal::{Journal, Setting};
+use ctwarden::metrics::Holding;
 use ctwarden::observe::memory::EntryCost;
 use ctwarden::rung::{RUNGS, Rung};
 use ctwarden::sizing;
@@ -31,6 +35,7 @@ use ctwarden::units::{Entries, Millis};
 use ctwarden::who::Who;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::sync::MutexGuard;
 
 /// Work goes on for so long before the log is looked at again.
 pub(super) const SLICE_US: u64 = 4_000;
@@ -42,6 +47,10 @@ const LOOK_WITH_LEASES: Millis = Millis(1_000);
 
 /// Calls over ubus that wait for their turn. Full: the next one is sent away.
 pub(super) const CALLS: usize = 4;
+/// A dry run tells the same again after this, then after twice that, and so on.
+const DRY_AGAIN: Millis = Millis(10_000);
+/// See [`DRY_AGAIN`].
+const DRY_AGAIN_MOST: Millis = Millis(3_600_000);
 
 /// What ended a wait.
 struct Woken {
@@ -76,10 +85,16 @@ pub struct Daemon {
     pub(super) longest_blind_us: u64,
     pub(super) log_readable: bool,
     pub(super) trim_told: Option<Millis>,
+    /// What a dry run would have done last, when that was told, and how long it is no news then.
+    dry_told: Option<(Action, Millis, Millis)>,
     /// Until the first look: the journal is of a former run.
     pub(super) resumed: bool,
     pub(super) emergency: Emergency,
     pub(super) taken: Taken,
+    pub(super) rings: MutexGuard<'static, Rings>,
+    /// Who held the table when metrics were last asked for.
+    pub(super) holding: Option<Holding>,
+    pub(super) textfile: Textfile,
     /// When a script of the owner's is to be looked after.
     hooks_due: Option<Millis>,
 }
@@ -111,9 +126,13 @@ impl Daemon {
             longest_blind_us: 0,
             log_readable: false,
             trim_told: None,
+            dry_told: None,
             resumed: true,
             emergency: Emergency::new(),
             taken: Taken::new(),
+            rings: past::rings(),
+            holding: None,
+            textfile: Textfile::default(),
             hooks_due: None,
         }
     }
@@ -232,6 +251,12 @@ impl Daemon {
             self.guard.relieving();
         }
         let decision = self.guard.turn(&look, &means, &self.settings, &mut tell);
+        let rungs = past::totals().take_acted();
+        self.rings.feed(now, &Turn { table: look.table, refused_ever: self.guard.refused_ever(), rungs });
+        let e = self.guard.evidence();
+        if e.verdict == Verdict::Calm && now.since(e.since) >= DRY_AGAIN {
+            self.dry_told = None;
+        }
         if let Some(decision) = decision
             && !matches!(self.job, Some(Job::Trim { .. }))
         {
@@ -279,6 +304,7 @@ impl Daemon {
         self.table = table;
         if slow {
             self.last_slow = Some(now);
+            self.tend_textfile(now);
             self.recheck_firewall();
         }
         Look {
@@ -345,8 +371,10 @@ impl Daemon {
             return;
         };
         let dry = self.config.dry_run;
-        tell(Event::Decided { decision, dry });
         let action = decision.action;
+        if !dry || self.is_news(now, action) {
+            tell(Event::Decided { decision, dry });
+        }
         let outcome = |after, took, done| Outcome { action, before: table.count, after, took, done };
         let takes_out = matches!(action, Action::Stateless | Action::Unload);
         if takes_out {
@@ -390,6 +418,18 @@ impl Daemon {
                 }
             }
         }
+    }
+
+    /// A dry run relieves nothing: it would do the same again every two seconds, and tells of it at growing distances, until
+    /// something else would be done.
+    fn is_news(&mut self, now: Millis, action: Action) -> bool {
+        let same = self.dry_told.filter(|(last, ..)| *last == action);
+        if same.is_some_and(|(_, at, quiet)| now.since(at) < quiet) {
+            return false;
+        }
+        let quiet = same.map_or(DRY_AGAIN, |(.., quiet)| Millis(quiet.0 * 2).min(DRY_AGAIN_MOST));
+        self.dry_told = Some((action, now, quiet));
+        true
     }
 
     /// Empties the table: the ladder's, or a requested one.
@@ -473,6 +513,7 @@ impl Daemon {
     /// Leaves things as they were found.
     fn leave(&mut self) {
         self.job = None;
+        self.remove_textfile();
         // Of ours too: they are taken out next.
         self.put_taken_back();
         self.put_rules_back();

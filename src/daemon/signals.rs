@@ -2,8 +2,9 @@
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
+use nix::libc::c_int;
 use nix::unistd::{pipe2, read};
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,15 +17,16 @@ pub struct Signals {
 }
 
 impl Signals {
-    pub fn new() -> Result<Self, Errno> {
+    /// `wake` is one that only wakes.
+    pub fn new(wake: c_int) -> Result<Self, Errno> {
         let errno = |e: std::io::Error| e.raw_os_error().map_or(Errno::EINVAL, Errno::from_raw);
         let (pipe, end) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
         let flag = || Arc::new(AtomicBool::new(false));
         let s = Self { pipe, stop: flag(), reload: flag(), status: flag() };
         // The flag is set first, so that whoever is woken finds it.
-        let flags = [(SIGTERM, &s.stop), (SIGINT, &s.stop), (SIGHUP, &s.reload), (SIGUSR1, &s.status)];
-        // A script has ended: it only wakes, for the next one's turn.
-        for (signal, flag) in flags.map(|(signal, flag)| (signal, Some(flag))).into_iter().chain([(SIGCHLD, None)]) {
+        let flags =
+            [(SIGTERM, &s.stop), (SIGINT, &s.stop), (SIGQUIT, &s.stop), (SIGHUP, &s.reload), (SIGUSR1, &s.status)];
+        for (signal, flag) in flags.map(|(signal, flag)| (signal, Some(flag))).into_iter().chain([(wake, None)]) {
             if let Some(flag) = flag {
                 signal_hook::flag::register(signal, flag.clone()).map_err(errno)?;
             }

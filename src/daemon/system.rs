@@ -1,8 +1,11 @@
 //! The machine and the settings of its table: what is read for sizing, and what is written, by way of the journal.
 
 use super::kernel::counters::Counters;
-use super::root::{ARCH, BOARD_NAME, BUCKETS, LIBERAL, MAX, MEMINFO, Names, PIECE, Root, SLABINFO};
+use super::root::{
+    ARCH, BOARD_NAME, BUCKETS, COMPATIBLE, LIBERAL, MAX, MEMINFO, Names, PIECE, RADIO_DRIVER, Root, SLABINFO, link,
+};
 use super::statefile::StateFile;
+use ctwarden::board::{self, Board, by_name};
 use ctwarden::event::{Event, Obstacle};
 use ctwarden::journal::{Journal, Owner, Setting};
 use ctwarden::observe::counters::entries;
@@ -39,7 +42,11 @@ pub fn machine(root: &Root, board: Option<&str>) -> Machine {
     let memory = memory(root);
     let mut room = [0; 96];
     let named = root.read(BOARD_NAME, &mut room).ok().and_then(|b| core::str::from_utf8(b).ok());
-    let board = board.or(named).and_then(ctwarden::board::by_name);
+    let board = match board {
+        // Another machine is only thought of.
+        Some(name) => by_name(name),
+        None => named.and_then(by_name).or_else(|| by_radios(root)),
+    };
     Machine {
         mem_total: memory.total,
         mem_available: memory.available,
@@ -47,6 +54,27 @@ pub fn machine(root: &Root, board: Option<&str>) -> Machine {
         pointer: kernel_pointer(root),
         board,
     }
+}
+
+/// Most radios that are looked at.
+const RADIOS: u8 = 4;
+
+/// The class of a board that is not listed, by its radios. A jail without /sys shows none, and the RAM class serves.
+#[inline(never)]
+fn by_radios(root: &Root) -> Option<Board> {
+    let mut room = [0; 256];
+    let compatible = root.read(COMPATIBLE, &mut room).unwrap_or_default();
+    let mut links = [[0; 128]; RADIOS as usize];
+    let mut drivers = heapless::Vec::<&str, { RADIOS as usize }>::new();
+    for (n, room) in (b'0'..).zip(&mut links) {
+        let number = [n];
+        let number = core::str::from_utf8(&number).unwrap_or_default();
+        let [before, behind] = RADIO_DRIVER;
+        let Some(path) = link(&root.path(&[before, number, behind]), room) else { continue };
+        let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+        let _ = drivers.push(core::str::from_utf8(name).unwrap_or_default());
+    }
+    board::by_radios(compatible, &drivers)
 }
 
 /// Bytes of a kernel pointer: a 32-bit program may run on a 64-bit kernel. The file is there since Linux 6.1; before

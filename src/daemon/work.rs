@@ -2,6 +2,7 @@
 //!
 //! A pass is done in steps of one datagram each, so that whoever drives it looks at the log in between.
 
+use super::clock::Moment;
 use super::kernel::evict::{self, Evictor};
 use super::kernel::reader::{Buffers, Progress, Reader};
 use super::root::{RELEASE, Root, TIMEOUT_FOLDERS, terminated};
@@ -9,18 +10,23 @@ use ctwarden::config::Config;
 use ctwarden::decide::sample::{HolderId, Order, Sample, scramble};
 use ctwarden::decide::shed::{Choice, Pressure, Spared, choose};
 use ctwarden::decide::trim::{Goal, Plan};
-use ctwarden::entry::Entry;
+use ctwarden::entry::{Class, Entry};
 use ctwarden::incident::{CULPRITS, Culprit, Culprits};
 use ctwarden::lease::Lease;
+use ctwarden::metrics::Holding;
 use ctwarden::observe::census::{Census, KINDS};
+use ctwarden::observe::tally::Share;
 use ctwarden::observe::timeouts::{Timeout, Timeouts, kernel_version};
 use ctwarden::protocol::{By, ROWS_MOST, Selection, Top, TopKey, TopRow};
-use ctwarden::units::{Entries, Permille};
+use ctwarden::units::{Entries, Millis, Permille};
 use nix::errno::Errno;
 use std::sync::{Mutex, MutexGuard};
 
 /// Entries that a sampled census reads: as many as a trim's sample.
 pub const SAMPLE: u32 = ctwarden::decide::sample::ROWS as u32;
+
+/// Timeouts that were read count so long: they are settings, and a flow takes a new one with its next packet only.
+const TIMEOUTS_HOLD: Millis = Millis(5_000);
 
 /// The memory of all passes, about 100 KiB. One pass at a time.
 ///
@@ -39,6 +45,8 @@ static ROOM: Mutex<Room> =
 pub struct Work {
     room: MutexGuard<'static, Room>,
     timeouts: Timeouts,
+    /// When they were read.
+    timeouts_of: Option<Moment>,
     /// Drawn at start; nobody outside can know which holders share an id.
     key: u32,
     draws: u32,
@@ -92,6 +100,7 @@ impl Work {
         Self {
             room: ROOM.lock().unwrap_or_else(|poisoned| poisoned.into_inner()),
             timeouts,
+            timeouts_of: None,
             key: u32::from_ne_bytes(random),
             draws: 0,
             netlink: root.is_real(),
@@ -112,8 +121,13 @@ impl Work {
         scramble(self.draws, self.key)
     }
 
-    /// Reads the timeouts in force: idle is told from them. 25 files; done when relief begins, not in calm.
+    /// Reads the timeouts in force: idle is told from them. 25 files; done when relief begins, not in calm, and in an attack
+    /// that trims hold not for every trim.
     pub fn read_timeouts(&mut self, root: &Root) {
+        if self.timeouts_of.is_some_and(|at| at.ago() < TIMEOUTS_HOLD) {
+            return;
+        }
+        self.timeouts_of = Some(Moment::now());
         for timeout in Timeout::ALL {
             for (folder, prefix) in TIMEOUT_FOLDERS {
                 let path = root.path(&[folder, prefix, timeout.suffix()]);
@@ -200,7 +214,7 @@ impl Work {
     /// Who holds the table, after a sample or census pass that counted it.
     pub fn culprits(&self) -> Culprits {
         let mut c = Culprits::default();
-        let permille = |share: ctwarden::observe::tally::Share| Permille(share.0 / 10);
+        let permille = |share: Share| Permille(share.0 / 10);
         for row in self.room.census.top_sources(CULPRITS) {
             let _ = c.sources.push(Culprit { key: row.key.into(), share: permille(row.tally.share) });
         }
@@ -208,6 +222,13 @@ impl Work {
             let _ = c.destinations.push(Culprit { key: row.key.into(), share: permille(row.tally.share) });
         }
         c
+    }
+
+    /// What metrics want of a census by source.
+    pub fn holding(&self, at: Millis) -> Holding {
+        let census = &self.room.census;
+        let top = census.top_sources(1).next().map_or(Share(0), |row| row.tally.share);
+        Holding { at, classes: Class::ALL.map(|class| census.class(class).entries.0), top }
     }
 
     /// The census as an answer.
@@ -227,7 +248,7 @@ impl Work {
             By::Source => self.room.census.top_sources(n).for_each(|r| add(r.key.into(), r.tally, r.at_most)),
             By::Prefix => self.room.census.top_prefixes(n).for_each(|r| add(r.key.into(), r.tally, r.at_most)),
             By::Destination => self.room.census.top_destinations(n).for_each(|r| add(r.key.into(), r.tally, r.at_most)),
-            By::State => ctwarden::entry::Class::ALL.into_iter().take(n).for_each(|class| {
+            By::State => Class::ALL.into_iter().take(n).for_each(|class| {
                 let tally = self.room.census.class(class);
                 add(TopKey::State(class), tally, tally.count);
             }),

@@ -440,6 +440,11 @@ impl Ladder {
         self.trimmed_at = None;
     }
 
+    /// Openings of the ladder's own within the last hour.
+    pub fn opens_within_hour(&self, now: Millis) -> u8 {
+        self.opens.done(now)
+    }
+
     /// Flushes done within the last hour.
     pub fn flushes_within_hour(&self, now: Millis) -> u8 {
         self.flushes.done(now)

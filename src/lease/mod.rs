@@ -89,6 +89,10 @@ impl Scope {
     }
 }
 
+/// Why nothing may go untracked between LAN and WAN.
+pub const TRANSLATED: &str =
+    "IPv6 is translated here (masquerade, snat or dnat): untracked, it would go out with private addresses";
+
 /// Where the rules behind leases are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Backend {

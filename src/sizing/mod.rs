@@ -41,7 +41,7 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// What holds where the config says nothing. The table it makes of RAM is `tests/sizing/expected`.
+    /// What holds where the config says nothing. The table it makes of RAM is in `docs/sizing.md`.
     ///
     /// - `ram_percent` 12 %: of what the system, radios and offload leave. A full table then takes 7 % of all RAM at
     ///   128 MB and 9 % at 256 MB: an owner does not miss it, and 256 MB carry about 60,000 flows, 1 GB 262,144.

@@ -20,7 +20,7 @@ use host::Host;
 use paired::Row;
 use rows::Options;
 
-const USAGE: &str = "usage: bench [--ctwarden PROGRAM] [--rounds N] [trim-source|top|trim|latency]...
+const USAGE: &str = "usage: bench [--ctwarden PROGRAM] [--rounds N] [trim-source|top|trim|latency|shed]...
        bench footprint [--static PROGRAM] [--counting PROGRAM] [idle|allocations|memory]...
        bench baselines
        bench in COMMAND...   runs COMMAND beside a table of 250,000 entries";
@@ -31,11 +31,12 @@ type Outcome<T> = Result<T, String>;
 /// A group of rows: its name on the command line and what measures it.
 type Group = (&'static str, fn(&mut Host, &Options) -> Outcome<Vec<Row>>);
 
-const GROUPS: [Group; 4] = [
+const GROUPS: [Group; 5] = [
     ("trim-source", rows::trim_source::rows),
     ("top", rows::top::rows),
     ("trim", rows::trim::rows),
     ("latency", rows::latency::rows),
+    ("shed", rows::shed::rows),
 ];
 
 /// The rows of a group. One that cannot be measured is a failed row, and no reason to lose the others.

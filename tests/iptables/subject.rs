@@ -1,6 +1,6 @@
 //! `subject BACKEND CONFIG`: a back end by itself. An order a line, an answer a line:
-//! `probe`, `install`, `recheck`, `grant SECONDS LEASES`, `revoke LEASES`, `left LEASE`, `remove`. LEASES are separated by
-//! commas: `source ADDRESS`, `dest ADDRESS PROTOCOL PORT`, `router INTERFACE PROTOCOL PORT`, `lan INTERFACE`, `all 4`.
+//! `probe`, `install`, `recheck`, `grant SECONDS LEASES`, `revoke LEASES`, `left LEASES`, `remove`. LEASES are separated by
+//! commas, what is left of them by blanks: `source ADDRESS`, `dest ADDRESS PROTOCOL PORT`, `router INTERFACE PROTOCOL PORT`, `lan INTERFACE`, `all 4`.
 
 use std::io::{BufRead, Write, stdin, stdout};
 use std::net::IpAddr;
@@ -48,9 +48,16 @@ pub fn serve(words: &[String]) -> Outcome<()> {
                 answer = format!("{health:?}");
             }
             "left" => {
-                let left = firewall.left(&root, &leases[0]);
-                after = crate::allocations::since_mark();
-                answer = left.map_or("-1".into(), |l| format!("{}.{:03}", l.0 / 1000, l.0 % 1000));
+                let mut left = vec![None; leases.len()];
+                let mark = crate::allocations::since_mark();
+                for (left, lease) in left.iter_mut().zip(&leases) {
+                    *left = firewall.left(&root, lease);
+                }
+                // The room for the answers is not its.
+                after = before.zip(mark).zip(crate::allocations::since_mark()).map(|((b, m), a)| b + (a - m));
+                let seconds = |l: Millis| format!("{}.{:03}", l.0 / 1000, l.0 % 1000);
+                let all: Vec<_> = left.into_iter().map(|l| l.map_or("-1".into(), seconds)).collect();
+                answer = all.join(" ");
             }
             _ => {
                 let done = match verb {

@@ -2,12 +2,14 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, setns, unshare};
@@ -112,7 +114,28 @@ impl World {
         world.shell_on(&world.router, ROUTER)?;
         world.shell_on(&world.lan, LAN)?;
         world.shell_on(&world.wan, WAN)?;
+        world.until_there()?;
         Ok(world)
+    }
+
+    /// Interfaces come up in the kernel's own time: until the router answers both that nobody is at the port.
+    fn until_there(&self) -> Outcome<()> {
+        let began = Instant::now();
+        for (host, router) in [(&self.lan, ["10.77.0.1", "fd77:1::1"]), (&self.wan, ["192.0.2.1", "fd77:2::1"])] {
+            for address in router {
+                let to = SocketAddr::new(address.parse().map_err(|_| address)?, 9);
+                let answers = || match TcpStream::connect_timeout(&to, Duration::from_millis(300)) {
+                    Ok(_) => true,
+                    Err(e) => e.kind() == std::io::ErrorKind::ConnectionRefused,
+                };
+                while !host.within(answers) {
+                    if began.elapsed() > Duration::from_secs(20) {
+                        return Err(format!("{address} does not answer"));
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     /// fw3's firewall, NAT of IPv4 and a rule of the owner's in each of the tables that we use.
@@ -264,6 +287,13 @@ impl Subject {
     /// Seconds left of a lease; -1: none.
     pub fn left(&mut self, lease: &str) -> f64 {
         self.ask(&format!("left {lease}")).parse().unwrap_or(-2.0)
+    }
+
+    /// The same of all of these, asked in one go: who has to be scheduled for each sees the short ones end meanwhile.
+    pub fn all_left(&mut self, leases: &[impl AsRef<str>]) -> Vec<f64> {
+        let leases: Vec<&str> = leases.iter().map(AsRef::as_ref).collect();
+        let answer = self.ask(&format!("left {}", leases.join(",")));
+        answer.split(' ').map(|left| left.parse().unwrap_or(-2.0)).collect()
     }
 
     /// As the kernel does when memory is short.

@@ -24,6 +24,7 @@ mod sys;
 mod table;
 mod topology;
 mod trial;
+mod tun;
 mod wan;
 mod watch;
 

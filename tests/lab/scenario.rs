@@ -48,12 +48,12 @@ pub struct Also {
 const NOTHING_ELSE: Also = Also {
     hog_permille: None,
     hog_per_second: None,
-    cpu_permille: None,
+    cpu_permille: Some(30),
     unguarded_below_permille: None,
     idle_excepted: false,
 };
 /// What a hog may still do, from issue to issue: it is slowed, not cut off.
-const HOG_GOES_ON: Also = Also { hog_per_second: Some(10), cpu_permille: Some(30), ..NOTHING_ELSE };
+const HOG_GOES_ON: Also = Also { hog_per_second: Some(10), ..NOTHING_ELSE };
 
 const HOG: Attack = Attack::Hold { hosts: 1, rate: 1000, v6: false };
 

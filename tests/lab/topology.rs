@@ -12,7 +12,7 @@
 //! device, which is to the router's kernel a network port like any other.
 
 use crate::netns::Netns;
-use crate::sys;
+use crate::tun;
 use std::fs::{self, File};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -85,7 +85,7 @@ impl Topology {
         let netns = || Netns::new().map_err(|e| format!("missing: network namespaces ({e})"));
         let (lan, router, wan) = (netns()?, netns()?, netns()?);
         let tun = |ns: &Netns, name: &str| {
-            ns.within(|| sys::open_tun(name)).map_err(|e| format!("missing: tun devices, /dev/net/tun ({e})"))
+            ns.within(|| tun::open_tun(name)).map_err(|e| format!("missing: tun devices, /dev/net/tun ({e})"))
         };
         let (router_wan, attackers, wan_eth0) = (tun(&router, "wan")?, tun(&router, "lan1")?, tun(&wan, "eth0")?);
         join(&lan, &router)?;

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154,SC2016
 # A real OpenWrt userspace on this machine's kernel: init, procd, ubusd, netifd, the firewall, in namespaces of their own, with
 # a LAN and a WAN host. Sourced by run. Nothing leads outside.
 #
@@ -24,7 +24,7 @@ furnish() {
         [[ $keep == *" $name "* ]] || rm -f "$script"
     done
     rm -f "$root"/etc/crontabs/*
-    rm -rf "$root/var"
+    rm -rf "${root:?}/var"
     ln -s tmp "$root/var"
     mkdir -p "$root"/{proc,sys,dev,tmp,root,mnt,overlay}
     cat >"$root/etc/config/network" <<-'EOF'
@@ -45,6 +45,9 @@ furnish() {
 		option ipaddr '10.78.0.1'
 		option netmask '255.255.0.0'
 	EOF
+    # The program is this machine's, whatever the image is for.
+    arch=$(sed -n "s/^DISTRIB_ARCH='\(.*\)'/\1/p" "$root/etc/openwrt_release")
+    printf 'arch %s\n' 'all 1' 'noarch 1' "$arch 10" 'x86_64 20' | sort -u >>"$root/etc/opkg.conf"
     # Before 21.02 it was called so.
     ! grep -q "DISTRIB_RELEASE='1[0-9]" "$root/etc/openwrt_release" ||
         sed -i 's/option device/option ifname/' "$root/etc/config/network"
@@ -103,6 +106,7 @@ wan() { ip netns exec "$names-wan" "$@"; }
 # The init script's own end takes everything in its namespaces along.
 take_down() {
     local side
+    for side in router lan wan; do ip netns pids "$names-$side" | xargs -r kill -9; done
     [ -z "${init-}" ] || kill -9 "$init"
     [ -z "${outer-}" ] || { kill -9 "$outer"; wait "$outer"; }
     for side in router lan wan; do ip netns del "$names-$side"; done

@@ -1,6 +1,7 @@
 //! Methods and their arguments.
 
 use ctwarden::call::{Call, Fault, parse, signature};
+use ctwarden::history::Span;
 use ctwarden::lease::{Lease, Scope};
 use ctwarden::out::Fill;
 use ctwarden::protocol::{By, Only, Selection};
@@ -35,7 +36,7 @@ fn every_method_without_arguments() {
     assert_eq!(plain("top"), Call::Top { by: By::Source, rows: 10, exact: false });
     assert_eq!(plain("size"), Call::Size { max: None, ram_percent: None, board: None });
     assert_eq!(plain("check"), Call::Check);
-    assert_eq!(plain("history"), Call::History { span: None, since: None });
+    assert_eq!(plain("history"), Call::History { span: Span::Minutes, since: 0 });
     assert_eq!(plain("incidents"), Call::Incidents);
     assert_eq!(plain("trim"), Call::Trim { selection: Selection::Level, dry_run: false });
     assert_eq!(plain("close"), Call::Close);
@@ -56,6 +57,14 @@ fn arguments_are_taken() {
     assert_eq!(top, Call::Top { by: By::Destination, rows: 5, exact: true });
     // As the command line: more rows than there are is all.
     assert_eq!(only("top", &|o| o.number("n", 1000)), Call::Top { by: By::Source, rows: 64, exact: false });
+    for since in [0, 7, u32::MAX] {
+        let history = only("history", &|o| {
+            o.text("span", &"24h");
+            o.number("since", since);
+        });
+        assert_eq!(history, Call::History { span: Span::Day, since });
+    }
+    assert_eq!(wrong("history", &|o| o.text("span", &"7d")), "span: wants 5m or 24h");
     let trim = only("trim", &|o| {
         o.text("source", &"10.0.0.5");
         o.text("only", &"closing");
@@ -186,7 +195,7 @@ fn the_signature_names_every_argument() {
          top(by text, n number, exact boolean)\n\
          size(max number, ram_percent number, board text)\n\
          check()\n\
-         history(span number, since number)\n\
+         history(span text, since number)\n\
          incidents()\n\
          trim(source text, only text, dry_run boolean)\n\
          shed(key text, seconds number, dry_run boolean)\n\

@@ -1,7 +1,7 @@
 //! The object's life on the bus: it is there, it answers, and it comes back.
 
 use crate::broker::{Broker, made};
-use crate::world::World;
+use crate::world::{Bus, World};
 use ctwarden::detect::Table;
 use ctwarden::hook::Hook;
 use ctwarden::protocol::TopKey;

@@ -2,7 +2,7 @@
 
 use crate::counting::allocations;
 use crate::same::{full_log, full_status, full_top};
-use crate::world::World;
+use crate::world::{Bus, World};
 use ctwarden::describe;
 use ctwarden::protocol::Answer;
 use ctwarden::wire::ubus::Code;

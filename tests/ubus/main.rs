@@ -21,6 +21,10 @@ mod load;
 mod names;
 #[cfg(feature = "daemon")]
 mod recorded;
+#[cfg(feature = "ubus")]
+mod subject;
+#[cfg(feature = "ubus")]
+mod whole;
 #[cfg(feature = "daemon")]
 mod world;
 

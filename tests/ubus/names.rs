@@ -2,7 +2,7 @@
 
 use crate::broker::{Parts, text_of};
 use crate::life::change;
-use crate::world::{Peer, World};
+use crate::world::{Bus, Peer, World};
 use ctwarden::hook::Hook;
 use ctwarden::protocol::TopKey;
 

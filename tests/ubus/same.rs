@@ -3,12 +3,15 @@
 use ctwarden::describe;
 use ctwarden::detect::{Evidence, Table, Verdict};
 use ctwarden::entry::Class;
+use ctwarden::history::{History, NUMBER_MOST, SLOTS_MOST, Slot, Span};
 use ctwarden::incident::{ASKED, CULPRITS, Culprit, Culprits, Incident, KEPT};
 use ctwarden::lease::{Lease, Scope};
-use ctwarden::observe::tally::{Basis, Tally};
+use ctwarden::metrics::{Holding, Metrics};
+use ctwarden::observe::tally::{Basis, Share, Tally};
 use ctwarden::out::{Json, Out};
 use ctwarden::protocol::{Answer, By, Done, Log, ROWS_MOST, Request, Status, Top, TopKey, TopRow, Windows};
 use ctwarden::rung::Rung;
+use ctwarden::totals::Totals;
 use ctwarden::units::{Entries, Millis, Permille};
 use ctwarden::who::{Asked, Who};
 use ctwarden::wire::blob::{Fields, Value, Writer};
@@ -105,6 +108,30 @@ pub fn full_top() -> Answer {
     })
 }
 
+pub fn full_history() -> Answer {
+    let slot = Slot { count: NUMBER_MOST, max: u32::MAX, refused: NUMBER_MOST, rungs: u8::MAX };
+    let slots = std::iter::repeat_n(slot, SLOTS_MOST).collect();
+    let first = u32::MAX - SLOTS_MOST as u32;
+    Answer::History(History { span: Span::Day, first, slots, high: Permille(850), low: Permille(600) })
+}
+
+pub fn full_metrics() -> Answer {
+    let evidence = Evidence { verdict: Verdict::Filling, table: table(), fill_rate: 1, ..Evidence::default() };
+    Answer::Metrics(Metrics {
+        now: Millis(u64::MAX),
+        evidence,
+        dry_run: false,
+        refused_ever: u32::MAX,
+        incidents: u32::MAX,
+        totals: Totals::new(),
+        left: [255, 0],
+        shedding: 255,
+        lifeline: true,
+        open_left: Some(Millis(u64::MAX)),
+        holding: Some(Holding { at: Millis(0), classes: [u32::MAX; 5], top: Share(3012) }),
+    })
+}
+
 fn answers() -> Vec<Answer> {
     let mut state = full_top();
     if let Answer::Top(top) = &mut state {
@@ -135,6 +162,8 @@ fn answers() -> Vec<Answer> {
         state,
         Answer::Done(done),
         Answer::Windows(windows()),
+        full_history(),
+        full_metrics(),
     ]
 }
 

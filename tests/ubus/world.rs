@@ -23,6 +23,23 @@ pub fn socket() -> PathBuf {
     folder.join("ubus.sock")
 }
 
+/// A bus with our object on it, driven by turns.
+pub trait Bus {
+    fn path(&self) -> &std::path::Path;
+    fn broker(&mut self) -> &mut Broker;
+    /// One turn of everybody, and so many milliseconds.
+    fn step(&mut self, span: u64);
+    fn steps(&mut self, n: u32) {
+        (0..n).for_each(|_| self.step(10));
+    }
+    fn peer(&mut self) -> Peer
+    where
+        Self: Sized,
+    {
+        Peer::new(self)
+    }
+}
+
 pub struct World {
     pub path: PathBuf,
     pub broker: Option<Broker>,
@@ -68,28 +85,6 @@ impl World {
         self.broker = Some(Broker::bind(&self.path));
     }
 
-    pub fn broker(&mut self) -> &mut Broker {
-        self.broker.as_mut().unwrap()
-    }
-
-    /// One turn of everybody, and so much time. Our side is woken as the daemon's loop wakes it: by poll or its deadline.
-    pub fn step(&mut self, span: u64) {
-        if let Some(broker) = &mut self.broker {
-            broker.turn();
-        }
-        let ready = self.ubus.poll_fd().is_some_and(|fd| {
-            let mut fds = [fd];
-            poll(&mut fds, PollTimeout::ZERO).unwrap() > 0
-        });
-        if ready || self.ubus.next_deadline().is_some_and(|at| self.now >= at) {
-            self.wake();
-        }
-        if let Some(broker) = &mut self.broker {
-            broker.turn();
-        }
-        self.now = self.now.after(Millis(span));
-    }
-
     pub fn wake(&mut self) {
         let (told, now) = (&mut self.told, self.now);
         let tell = &mut |event: Event| told.push(event.to_string());
@@ -113,13 +108,33 @@ impl World {
         }
         self.now.since(began).0
     }
+}
 
-    pub fn steps(&mut self, n: u32) {
-        (0..n).for_each(|_| self.step(10));
+impl Bus for World {
+    fn path(&self) -> &std::path::Path {
+        &self.path
     }
 
-    pub fn peer(&mut self) -> Peer {
-        Peer::new(self)
+    fn broker(&mut self) -> &mut Broker {
+        self.broker.as_mut().unwrap()
+    }
+
+    /// One turn of everybody, and so much time. Our side is woken as the daemon's loop wakes it: by poll or its deadline.
+    fn step(&mut self, span: u64) {
+        if let Some(broker) = &mut self.broker {
+            broker.turn();
+        }
+        let ready = self.ubus.poll_fd().is_some_and(|fd| {
+            let mut fds = [fd];
+            poll(&mut fds, PollTimeout::ZERO).unwrap() > 0
+        });
+        if ready || self.ubus.next_deadline().is_some_and(|at| self.now >= at) {
+            self.wake();
+        }
+        if let Some(broker) = &mut self.broker {
+            broker.turn();
+        }
+        self.now = self.now.after(Millis(span));
     }
 }
 
@@ -140,8 +155,8 @@ pub struct Peer {
 }
 
 impl Peer {
-    fn new(world: &mut World) -> Self {
-        let stream = UnixStream::connect(&world.path).unwrap();
+    fn new(world: &mut dyn Bus) -> Self {
+        let stream = UnixStream::connect(world.path()).unwrap();
         stream.set_nonblocking(true).unwrap();
         let object = world.broker().object("ctwarden").unwrap_or_default();
         let mut peer = Self { stream, input: Vec::new(), sequence: 0, object };
@@ -170,22 +185,28 @@ impl Peer {
 
     /// Calls; the request's number.
     pub fn call(&mut self, object: u32, method: &str, fill: Fill<'_>) -> u16 {
+        let bytes = self.call_as_bytes(object, method, fill);
+        self.say(&bytes);
+        self.sequence
+    }
+
+    /// The same, to be said.
+    pub fn call_as_bytes(&mut self, object: u32, method: &str, fill: Fill<'_>) -> Vec<u8> {
         let sequence = self.next();
-        self.say(&made(message::INVOKE, sequence, object, &|w| {
+        made(message::INVOKE, sequence, object, &|w| {
             w.be32(attribute::OBJECT, object);
             w.string(attribute::METHOD, method);
             w.nest(attribute::DATA);
             fill(w);
             w.close();
-        }));
-        sequence
+        })
     }
 
     /// Calls us and gives the status and what was answered.
-    pub fn asks(&mut self, world: &mut World, method: &str, fill: Fill<'_>) -> (u32, String) {
+    pub fn asks(&mut self, world: &mut dyn Bus, method: &str, fill: Fill<'_>) -> (u32, String) {
         let sequence = self.call(self.object, method, fill);
         let mut data = String::new();
-        for _ in 0..500 {
+        for _ in 0..20_000 {
             world.step(1);
             for m in self.heard() {
                 assert_eq!(m.sequence, sequence);
@@ -199,7 +220,7 @@ impl Peer {
     }
 
     /// Offers an object and gives its id.
-    pub fn offers(&mut self, world: &mut World, path: Option<&str>, methods: &[&str]) -> u32 {
+    pub fn offers(&mut self, world: &mut dyn Bus, path: Option<&str>, methods: &[&str]) -> u32 {
         let sequence = self.next();
         self.say(&made(message::ADD_OBJECT, sequence, 0, &|w| {
             if let Some(path) = path {
@@ -219,7 +240,7 @@ impl Peer {
     }
 
     /// Subscribes an object of its own to ours.
-    pub fn subscribes(&mut self, world: &mut World) -> u32 {
+    pub fn subscribes(&mut self, world: &mut dyn Bus) -> u32 {
         let id = self.offers(world, None, &[]);
         let (sequence, target) = (self.next(), self.object);
         self.say(&made(crate::broker::SUBSCRIBE, sequence, 0, &|w| {
@@ -232,7 +253,7 @@ impl Peer {
     }
 
     /// Listens for the event of this name.
-    pub fn listens(&mut self, world: &mut World, name: &str) -> u32 {
+    pub fn listens(&mut self, world: &mut dyn Bus, name: &str) -> u32 {
         let id = self.offers(world, None, &[]);
         self.call(1, "register", &|o| {
             o.number("object", id);

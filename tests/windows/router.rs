@@ -31,6 +31,8 @@ pub struct Kind {
     pub only_new: Load,
     /// Port 80 from the LAN goes to another port of the router.
     pub redirect: Load,
+    /// Ahead of what lets the LAN in something is dropped by what cannot be known from the rules.
+    pub blocklist: Load,
 }
 
 pub const KINDS: [Kind; 4] = [
@@ -42,6 +44,7 @@ pub const KINDS: [Kind; 4] = [
         reloads: &[("iptables-restore", World::firewall)],
         only_new: fw3_only_new,
         redirect: iptables_redirect,
+        blocklist: fw3_blocklist,
     },
     Kind {
         name: "iptables-nft",
@@ -51,6 +54,7 @@ pub const KINDS: [Kind; 4] = [
         reloads: &[("iptables-restore", World::firewall)],
         only_new: fw3_only_new,
         redirect: iptables_redirect,
+        blocklist: fw3_blocklist,
     },
     Kind {
         name: "nft",
@@ -60,6 +64,7 @@ pub const KINDS: [Kind; 4] = [
         reloads: &[("the tables loaded anew", owners), ("flush ruleset", flushed_owners)],
         only_new: owners_only_new,
         redirect: nft_redirect,
+        blocklist: owners_blocklist,
     },
     Kind {
         name: "fw4",
@@ -69,6 +74,7 @@ pub const KINDS: [Kind; 4] = [
         reloads: &[("fw4 reload", fw4), ("fw4 restart", restart_fw4)],
         only_new: fw4_only_new,
         redirect: nft_redirect,
+        blocklist: fw4_blocklist,
     },
 ];
 
@@ -76,11 +82,21 @@ fn fw4(world: &World) -> Outcome<()> {
     reload_fw4(world, true)
 }
 
-/// With a web interface for the LAN.
+/// What a lifeline must not go round: whom this drops, no rule says.
+const BLOCKED: &str = "\t\tip saddr @blocked drop\n";
+
+/// With a web interface for the LAN, and a blocklist that is for strangers only.
 fn owners_text() -> String {
+    let text = with_web(OWNERS);
+    let policy = "priority filter; policy drop;\n";
+    text.replace(BLOCKED, "").replacen(policy, &format!("{policy}\t\tiifname \"wan0\" ip saddr @blocked drop\n"), 1)
+}
+
+fn with_web(text: &str) -> String {
     let tables = ["inet filter", "ip late", "ip6 late", "ip nat", "bridge others"];
     let anew = tables.map(|t| format!("add table {t}\ndelete table {t}\n")).concat();
-    format!("{anew}{}", OWNERS.replace("tcp dport 22 accept", "tcp dport { 22, 80, 8080 } accept"))
+    let text = text.replace("tcp dport 22 accept", "tcp dport { 22, 80, 8080 } accept");
+    format!("{anew}{}", text.replace("udp dport 67 accept", "udp dport { 67, 547 } accept"))
 }
 
 fn owners(world: &World) -> Outcome<()> {
@@ -93,6 +109,22 @@ fn flushed_owners(world: &World) -> Outcome<()> {
 
 fn owners_only_new(world: &World) -> Outcome<()> {
     load(world, &owners_text().replace("iifname \"br-lan\" tcp dport", "iifname \"br-lan\" ct state new tcp dport"))
+}
+
+fn owners_blocklist(world: &World) -> Outcome<()> {
+    debug_assert!(OWNERS.contains(BLOCKED));
+    load(world, &with_web(OWNERS))
+}
+
+fn fw4_blocklist(world: &World) -> Outcome<()> {
+    world.shell("nft insert rule inet fw4 input ether saddr 02:00:00:00:00:01 counter drop").map(drop)
+}
+
+fn fw3_blocklist(world: &World) -> Outcome<()> {
+    for program in ["iptables", "ip6tables"] {
+        world.shell(&format!("{program} -I INPUT -m mac --mac-source 02:00:00:00:00:01 -j DROP"))?;
+    }
+    Ok(())
 }
 
 fn nft_redirect(world: &World) -> Outcome<()> {
@@ -122,7 +154,12 @@ fn fw3_only_new(world: &World) -> Outcome<()> {
 }
 
 fn iptables_redirect(world: &World) -> Outcome<()> {
-    world.shell("iptables -t nat -A PREROUTING -i br-lan -p tcp --dport 80 -j REDIRECT --to-ports 8080").map(drop)
+    for program in ["iptables", "ip6tables"] {
+        world.shell(&format!(
+            "{program} -t nat -A PREROUTING -i br-lan -p tcp --dport 80 -j REDIRECT --to-ports 8080"
+        ))?;
+    }
+    Ok(())
 }
 
 /// What came of a command.
@@ -157,7 +194,10 @@ impl<'a> Router<'a> {
 
     /// Starts the daemon with these lines in its config. Whoever fills the table (port 443) is protected.
     pub fn start(&mut self, options: &[&str]) -> Outcome<()> {
-        let mut lines = vec!["config ctwarden 'main'".to_string(), format!("option backend '{}'", self.kind.backend)];
+        let mut lines = vec!["config ctwarden 'main'".to_string()];
+        if !options.iter().any(|o| o.starts_with("option backend")) {
+            lines.push(format!("option backend '{}'", self.kind.backend));
+        }
         if !options.iter().any(|o| o.starts_with("list lan")) {
             lines.push("list lan 'br-lan'".into());
         }

@@ -127,6 +127,11 @@ impl Aside {
         }
     }
 
+    /// It opens everything or nothing.
+    pub const fn translates(&self) -> bool {
+        false
+    }
+
     /// As the guardian counts.
     pub fn left(&mut self, _root: &Root, lease: &Lease) -> Option<Millis> {
         let asked = families(std::slice::from_ref(lease))?;

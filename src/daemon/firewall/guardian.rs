@@ -22,6 +22,7 @@ use nix::fcntl::{Flock, FlockArg, OFlag, open};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::Mode;
 use nix::unistd::{AccessFlags, access, read, setsid, unlink, write};
+use signal_hook::consts::SIGCHLD;
 use std::ffi::CStr;
 use std::fmt::Write as _;
 use std::os::fd::OwnedFd;
@@ -110,7 +111,7 @@ fn hold(root: &Root, what: &[u8]) -> bool {
 /// Sets aside what stands, then opens. On an error everything is as it was.
 fn begin(root: &Root, what: &[u8]) -> Result<(Flock<OwnedFd>, Signals), Errno> {
     let lock = lock(root)?;
-    let signals = Signals::new().map_err(|_| Errno::EMFILE)?;
+    let signals = Signals::new(SIGCHLD).map_err(|_| Errno::EMFILE)?;
     // Of a guardian that was killed.
     close(root)?;
     let opened = if what == b"script" {

@@ -138,9 +138,30 @@ impl Firewall {
         if term == Millis(0) {
             return Err(Errno::ETIME);
         }
+        if self.translates() && leases.iter().any(|l| matches!(l, Lease::Lan { .. })) {
+            return Err(Errno::EADDRNOTAVAIL);
+        }
         let done = dispatch!(self, grant(root, leases, term), Err(Errno::EOPNOTSUPP));
         crate::daemon::crash::step();
         done
+    }
+
+    /// Whether IPv6 between LAN and WAN is translated, or may be: no lease of [`Lease::Lan`] then. As of the last look.
+    pub fn translates(&self) -> bool {
+        dispatch!(self, translates(), false)
+    }
+
+    /// Chains of others that may refuse what a lease opens, and where it has no say.
+    pub fn left_alone(&self) -> u16 {
+        match self.backend {
+            Backend::Nft => self.nft.left_alone(),
+            _ => 0,
+        }
+    }
+
+    /// Connections of capped sources are counted.
+    pub fn counts(&self) -> bool {
+        self.backend == Backend::Nft && self.nft.counts()
     }
 
     /// Ends leases before their time. One that is not there is no error.

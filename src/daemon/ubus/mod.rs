@@ -50,7 +50,7 @@ impl Ubus {
 fn code(answer: &Answer) -> Code {
     match answer {
         Answer::Refused(_) | Answer::NotConfigured => Code::PermissionDenied,
-        Answer::NoRules => Code::NotSupported,
+        Answer::NoRules | Answer::Translated => Code::NotSupported,
         Answer::Busy => Code::Timeout,
         Answer::Failed { errno } => match Errno::from_raw(*errno) {
             Errno::EPERM | Errno::EACCES | Errno::EROFS => Code::PermissionDenied,

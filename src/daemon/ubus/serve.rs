@@ -59,10 +59,11 @@ impl Daemon {
                 self.asked_for(Request::Reload, who);
                 return !self.show(asker, Shown::Check, front) || self.reload(front);
             }
-            Call::History { .. } | Call::Metrics => {
-                self.bus.reply(asker, Code::NotSupported, None);
+            Call::History { span, since } => {
+                self.tell_now(asker, Answer::History(self.history(span, since)));
                 return true;
             }
+            Call::Metrics => Request::Metrics,
             Call::Top { by, rows, exact } => Request::Top { by, rows, exact },
             Call::Close => Request::Close,
             Call::Trim { selection, dry_run } => {

@@ -12,7 +12,7 @@ use crate::lease::Lease;
 use crate::units::Millis;
 use core::net::IpAddr;
 use heapless::Vec;
-pub use seen::{Chain, Hook, Rule, SetSeen, TableSeen, answer, generation, left};
+pub use seen::{Chain, Hook, Rule, SetSeen, TableSeen, answer, generation, left, translates_ipv6};
 
 const SUBSYSTEM: u8 = 10;
 const BATCH_BEGIN: u16 = 0x10;
@@ -49,6 +49,15 @@ mod nfta {
     pub const RULE_HANDLE: u16 = 3;
     pub const RULE_EXPRESSIONS: u16 = 4;
     pub const RULE_USERDATA: u16 = 7;
+    pub const EXPRESSION_NAME: u16 = 1;
+    pub const EXPRESSION_DATA: u16 = 2;
+    pub const META_KEY: u16 = 2;
+    /// `NFT_META_NFPROTO`.
+    pub const META_FAMILY: u64 = 15;
+    pub const COMPARE_OPERATION: u16 = 2;
+    pub const COMPARE_DATA: u16 = 3;
+    pub const NAT_FAMILY: u16 = 2;
+    pub const TARGET_NAME: u16 = 1;
     pub const SET_TABLE: u16 = 1;
     pub const SET_NAME: u16 = 2;
     pub const SET_HANDLE: u16 = 16;

@@ -161,6 +161,39 @@ impl<'a> Rule<'a> {
     }
 }
 
+/// Whether this rule, from a dump of [`All::Rules`](super::All::Rules), gives IPv6 packets another address. One for both
+/// families that does not say which it is for does; a redirection to the router itself does not.
+pub fn translates_ipv6(payload: &[u8]) -> bool {
+    let Some(expressions) = attribute(payload, nfta::RULE_EXPRESSIONS) else { return false };
+    if !payload.first().is_some_and(|family| matches!(*family, FAMILY_INET | FAMILY_IP6)) {
+        return false;
+    }
+    let mut of_family = false;
+    for (_, expression) in Attributes::new(expressions) {
+        let data = find(expression, nfta::EXPRESSION_DATA).unwrap_or(&[]);
+        let of = |kind| find(data, kind);
+        let was_of_family = core::mem::take(&mut of_family);
+        match find(expression, nfta::EXPRESSION_NAME).and_then(text).unwrap_or_default() {
+            "meta" => of_family = of(nfta::META_KEY).and_then(number) == Some(nfta::META_FAMILY),
+            "cmp" if was_of_family && of(nfta::COMPARE_OPERATION).and_then(number) == Some(0) => {
+                let value = of(nfta::COMPARE_DATA).and_then(|d| find(d, nfta::DATA_VALUE));
+                if value == Some(&[FAMILY_IP]) {
+                    return false;
+                }
+            }
+            // The second is of OpenWrt's.
+            "masq" | "fullcone" => return true,
+            "nat" => return of(nfta::NAT_FAMILY).and_then(number) != Some(FAMILY_IP.into()),
+            "target" => {
+                let name = of(nfta::TARGET_NAME).and_then(text).unwrap_or_default();
+                return ["MASQUERADE", "SNAT", "DNAT", "NETMAP"].iter().any(|n| name.starts_with(n));
+            }
+            _ => {}
+        }
+    }
+    false
+}
+
 /// What is left of the element that was asked for.
 pub fn left(payload: &[u8]) -> Option<Millis> {
     let item = find(attribute(payload, nfta::LIST_ELEMENTS)?, nfta::LIST_ITEM)?;

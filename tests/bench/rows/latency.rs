@@ -72,8 +72,7 @@ fn round(warden: &Warden) -> Outcome<Option<Duration>> {
     daemon.end(Signal::SIGTERM)?;
     let (true, Some(line)) = (refused, line) else { return Ok(None) };
     let below = below.ok_or_else(|| format!("the daemon did not trim within 2 s: {}", warden.last_words()))?;
-    let since_mark = Duration::from_micros(line.saturating_sub(mark.stamp));
-    Ok(Some(below.saturating_duration_since(mark.at + since_mark)))
+    Ok(Some(below.saturating_duration_since(mark.moment(line))))
 }
 
 /// When the count came down to the low mark; none within two seconds.
@@ -89,20 +88,27 @@ fn watch_count() -> Outcome<Option<Instant>> {
 }
 
 /// The same moment on our clock and on the kernel log's, in microseconds.
-struct Mark {
+pub struct Mark {
     at: Instant,
     stamp: u64,
 }
 
+impl Mark {
+    /// On our clock.
+    pub fn moment(&self, stamp: u64) -> Instant {
+        self.at + Duration::from_micros(stamp.saturating_sub(self.stamp))
+    }
+}
+
 /// The kernel's log from where it ended when opened.
-struct Log {
+pub struct Log {
     file: File,
     /// `table full in netns N` names this inode; other namespaces' refusals are not ours.
     namespace: String,
 }
 
 impl Log {
-    fn at_end() -> Outcome<Self> {
+    pub fn at_end() -> Outcome<Self> {
         let open = || -> std::io::Result<Self> {
             let mut file =
                 OpenOptions::new().read(true).write(true).custom_flags(libc::O_NONBLOCK).open("/dev/kmsg")?;
@@ -113,7 +119,7 @@ impl Log {
     }
 
     /// Writes a record and finds it again: its stamp lies between the two looks at our clock, microseconds apart.
-    fn mark(&mut self) -> Outcome<Mark> {
+    pub fn mark(&mut self) -> Outcome<Mark> {
         let before = Instant::now();
         // Without the newline the kernel keeps the record back: more of it could come.
         self.file.write_all(b"ctwarden bench: mark\n").map_err(|e| format!("/dev/kmsg: {e}"))?;
@@ -123,7 +129,7 @@ impl Log {
     }
 
     /// The stamp of the first refusal in our namespace since the last look.
-    fn refusal(&mut self) -> Outcome<Option<u64>> {
+    pub fn refusal(&mut self) -> Outcome<Option<u64>> {
         let namespace = self.namespace.clone();
         self.find(|text| text.contains("table full") && (text.contains(&namespace) || !text.contains("in netns")))
     }

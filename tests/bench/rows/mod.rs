@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 pub mod latency;
+pub mod shed;
 pub mod top;
 pub mod trim;
 pub mod trim_source;

@@ -61,7 +61,7 @@ pub fn case(base: Base, world: &mut World, checks: &mut Checks<'_>) -> Outcome<(
     let to_link_local = world.lan.within(|| {
         let index = nix::net::if_::if_nametoindex("eth0").unwrap_or(0);
         let to = SocketAddrV6::new(link.trim().parse().ok()?, 22, 0, index);
-        TcpStream::connect_timeout(&to.into(), Duration::from_millis(500)).ok()
+        TcpStream::connect_timeout(&to.into(), Duration::from_secs(5)).ok()
     });
     checks.check("the router's link-local address too", to_link_local.is_some(), || link.clone());
     checks.equal("untracked", entries(world, "dport=22 ") - entries(world, "dst=192.0.2.2 "), 0);
@@ -95,7 +95,7 @@ fn asks(world: &World, from: &str, to: &str, at: &str) -> Outcome<bool> {
             let index = nix::net::if_::if_nametoindex("br-lan").unwrap_or(0);
             socket.join_multicast_v6(&"ff02::1:2".parse().map_err(|_| "address")?, index).map_err(|e| e.to_string())?;
         }
-        socket.set_read_timeout(Some(Duration::from_millis(500))).map_err(|e| e.to_string())?;
+        socket.set_read_timeout(Some(Duration::from_secs(2))).map_err(|e| e.to_string())?;
         Ok::<_, String>(socket)
     })?;
     world.lan.within(|| {

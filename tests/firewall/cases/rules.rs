@@ -119,14 +119,16 @@ fn strangers(base: Base, world: &World, checks: &mut Checks<'_>, subject: &mut S
     // A table that its program holds for itself.
     base.reload(world)?;
     let owner = "(printf 'add table inet held { flags owner; }\n\
-        add chain inet held c { type filter hook input priority 5; policy drop; }\n'; sleep 3) 2>/dev/null | nft -i >/dev/null 2>&1 &
-        for n in 1 2 3 4 5 6 7 8 9; do nft list table inet held 2>/dev/null && break; sleep 0.2; done";
+        add chain inet held c { type filter hook input priority 5; policy drop; }\n'; exec sleep 300) 2>/dev/null | nft -i >/dev/null 2>&1 &
+        for n in $(seq 100); do nft list table inet held 2>/dev/null && break; sleep 0.1; done
+        echo $! >/run/holder";
     checks.check("a table is held", world.shell(owner)?.contains("hook input"), || list(world).unwrap_or_default());
     checks.equal("install", subject.ask("install"), "ok".into());
     checks.check("it is left alone", !world.shell("nft list table inet held")?.contains("ctwarden"), || {
         list(world).unwrap_or_default()
     });
     checks.equal("remove", subject.ask("remove"), "ok".into());
+    world.shell("kill $(cat /run/holder); for n in $(seq 100); do nft list table inet held 2>/dev/null || break; sleep 0.1; done")?;
     Ok(())
 }
 

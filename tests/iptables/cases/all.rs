@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::Outcome;
 use crate::checks::Checks;
-use crate::packets::{entries, reaches, serve};
+use crate::packets::{all_reach, entries, reaches, serve};
 use crate::world::{Subject, World, fw3};
 
 const CONFIG: &str = "config ctwarden 'main'\n option open_scope 'all'\n list ports '22'\n";
@@ -19,9 +19,8 @@ pub fn case(world: &mut World, checks: &mut Checks<'_>) -> Outcome<()> {
     let mut subject = Subject::start(world, "iptables", CONFIG)?;
     checks.equal("install", subject.ask("install"), "ok".into());
     let open = |world: &World| {
-        let to_router = ROUTERS.map(|r| reaches(&world.wan, r, 8080));
-        let to_lan = LAN.map(|l| reaches(&world.wan, l, 80));
-        [to_router[0], to_lan[0], to_router[1], to_lan[1]]
+        let ([router4, router6], [lan4, lan6], wan) = (ROUTERS, LAN, &world.wan);
+        all_reach([(wan, router4, 8080), (wan, lan4, 80), (wan, router6, 8080), (wan, lan6, 80)])
     };
     checks.equal("closed to begin with", open(world), [false; 4]);
     checks.equal("IPv4", subject.ask("grant 30 all 4"), "ok".into());

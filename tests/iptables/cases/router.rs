@@ -62,7 +62,7 @@ pub fn case(world: &mut World, checks: &mut Checks<'_>) -> Outcome<()> {
         let index = nix::net::if_::if_nametoindex("eth0").unwrap_or(0);
         let address = link.trim().parse().ok()?;
         let to = std::net::SocketAddrV6::new(address, 22, 0, index);
-        std::net::TcpStream::connect_timeout(&to.into(), std::time::Duration::from_millis(500)).ok()
+        std::net::TcpStream::connect_timeout(&to.into(), std::time::Duration::from_secs(5)).ok()
     });
     checks.check("the router's link-local address too", link_local.is_some(), || link.clone());
 
@@ -92,7 +92,7 @@ pub fn case(world: &mut World, checks: &mut Checks<'_>) -> Outcome<()> {
 fn dhcp(world: &World, checks: &mut Checks<'_>, subject: &mut Subject) -> Outcome<()> {
     let server = world.router.within(|| {
         let socket = std::net::UdpSocket::bind("0.0.0.0:67").map_err(|e| e.to_string())?;
-        socket.set_read_timeout(Some(std::time::Duration::from_millis(500))).map_err(|e| e.to_string())?;
+        socket.set_read_timeout(Some(std::time::Duration::from_secs(2))).map_err(|e| e.to_string())?;
         Ok::<_, String>(socket)
     })?;
     let ask = |to: &str| -> Outcome<bool> {

@@ -1,14 +1,17 @@
 //! The cases, each with every firewall.
 
+mod aside;
 mod dry;
 mod full;
 mod killed;
 mod lan;
 mod lifeline;
+mod locked_out;
 mod reload;
 mod says;
 mod scopes;
 mod shed;
+mod translated;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,9 +26,11 @@ use crate::router::{KINDS, Router};
 type Case = fn(&mut Router<'_>, &mut Checks<'_>) -> Outcome<()>;
 
 /// Those that wait longest come first.
-const CASES: [(u8, &str, Case); 9] = [
+const CASES: [(u8, &str, Case); 12] = [
     (1, "reload", reload::case),
     (2, "killed", killed::case),
+    (11, "locked-out", locked_out::case),
+    (12, "aside", aside::case),
     (3, "lan", lan::case),
     (4, "full", full::case),
     (5, "scopes", scopes::case),
@@ -33,6 +38,7 @@ const CASES: [(u8, &str, Case); 9] = [
     (7, "shed", shed::case),
     (8, "says", says::case),
     (9, "dry", dry::case),
+    (10, "translated", translated::case),
 ];
 
 /// So many at a time: they mostly wait.

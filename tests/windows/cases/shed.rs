@@ -14,8 +14,10 @@ pub fn case(router: &mut Router<'_>, checks: &mut Checks<'_>) -> Outcome<()> {
     let came = |from: &str| counter.of(&world.lan, from, "192.0.2.2", 400, false);
     checks.equal("of 400 new flows in 2 s all come", came("10.77.0.2"), 400);
     router.order(&["shed", "10.77.0.2", "--for", "60"])?;
-    let some = came("10.77.0.2");
-    checks.check("shed: about 45 do", (35..=60).contains(&some), || format!("{some} came"));
+    let some = counter.sent(&world.lan, "10.77.0.2", "192.0.2.2", 400, false);
+    checks.check("shed: 20 a second do, and 5 at once", some.is_limited(20, 5), || {
+        format!("{} came, not {}", some.came, some.expected(20, 5))
+    });
     checks.equal("of a neighbour all", came("10.77.0.3"), 400);
     checks.check("what was connected goes on", echoes(&old), || "dead".into());
     let status = router.call(&["status"])?.out;

@@ -143,9 +143,9 @@ impl Iptables {
     pub fn grant(&mut self, root: &Root, leases: &[Lease], term: Millis) -> Result<(), Errno> {
         let lans = self.lans();
         // A port that no rule is for here (DHCPv6 without IPv6, one that the firewall refuses) is left out, as long as
-        // something is left.
+        // something is left; and so is a family that there are no programs for.
         let covered = |lease: &Lease| !self.lists(&lans, lease).only(term > TERM).is_empty();
-        let left_out = |lease: &Lease| matches!(lease, Lease::Router { .. }) && !covered(lease);
+        let left_out = |lease: &Lease| matches!(lease, Lease::Router { .. } | Lease::All { .. }) && !covered(lease);
         if !leases.iter().any(covered) {
             return Err(Errno::EOPNOTSUPP);
         }
@@ -171,6 +171,12 @@ impl Iptables {
             }
         }
         Ok(())
+    }
+
+    /// By the rules as they were when ours were put there.
+    pub fn translates(&self) -> bool {
+        let [_, v6] = &self.sides;
+        v6.installed != 0 && v6.plan.scope >= Scope::Lan && !v6.plan.routed
     }
 
     /// A port's ends all ports' lease, and the lifeline: they are one switch each.

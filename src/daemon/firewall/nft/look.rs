@@ -4,6 +4,7 @@ use super::link::Link;
 use ctwarden::nftables::{OWN, head_count, head_sets, is_plain};
 use ctwarden::wire::nftables::{
     All, Chain, NAME_MOST, Rule, Set, SetSeen, Sets, Table, TableSeen, dump, generation, get_generation,
+    translates_ipv6,
 };
 use heapless::{String, Vec};
 use nix::errno::Errno;
@@ -43,11 +44,21 @@ pub struct Seen {
     pub left_alone: u16,
     /// One of them, at least, is iptables-nft's.
     pub iptables: bool,
+    /// A rule translates IPv6.
+    pub translates: bool,
 }
 
 impl Seen {
-    pub const NOTHING: Seen =
-        Seen { there: false, sets: 0, mark: None, places: Vec::new(), heads: [0; 2], left_alone: 0, iptables: false };
+    pub const NOTHING: Seen = Seen {
+        there: false,
+        sets: 0,
+        mark: None,
+        places: Vec::new(),
+        heads: [0; 2],
+        left_alone: 0,
+        iptables: false,
+        translates: false,
+    };
 
     /// Whether all is there: these sets, the sets and rules of all places.
     pub fn is_whole(&self, sets: Sets) -> bool {
@@ -68,7 +79,8 @@ impl Seen {
     pub fn clear(&mut self) {
         self.places.clear();
         (self.there, self.sets, self.mark) = (false, 0, None);
-        (self.heads, self.left_alone, self.iptables) = ([0; 2], 0, false);
+        (self.heads, self.left_alone) = ([0; 2], 0);
+        (self.iptables, self.translates) = (false, false);
     }
 
     /// Looks again. `foreign`: at other people's tables too.
@@ -93,11 +105,12 @@ impl Seen {
                     self.chain(&chain);
                 }
             })?;
-            link.ask(&|b| dump(b, All::Rules), &mut |payload| {
-                let [_, found] = &mut self.heads;
-                *found += u16::from(Rule::read(payload).is_some());
-            })?;
         }
+        link.ask(&|b| dump(b, All::Rules), &mut |payload| {
+            let [_, found] = &mut self.heads;
+            *found += u16::from(foreign && Rule::read(payload).is_some());
+            self.translates |= translates_ipv6(payload);
+        })?;
         let mut handles = 0;
         link.ask(&|b| dump(b, All::Sets), &mut |payload| {
             let Some(seen) = SetSeen::read(payload) else { return };

@@ -14,7 +14,7 @@ mod look;
 
 use super::Health;
 use super::program::{Text, find, run};
-use crate::daemon::root::{IPTABLES_NAMES, Root};
+use crate::daemon::root::{IP6TABLES_NAMES, IPTABLES_NAMES, Root};
 use ctwarden::config::Config;
 use ctwarden::lease::Lease;
 use ctwarden::nftables::{FW4, OWN, Sink, delete_rule, foreign_sets, insert_heads, is_plain, own_table};
@@ -41,6 +41,8 @@ pub struct Nft {
     whole: Option<u32>,
     /// The sets by which connections are counted are there.
     counts: bool,
+    /// ip6tables has a nat table of its own in the kernel, whatever is in it.
+    legacy_nat: bool,
     pause: u8,
 }
 
@@ -54,7 +56,7 @@ impl Nft {
         Self::of(OWN)
     }
     const fn of(table: Table<'static>) -> Self {
-        Self { table, link: Link::new(), seen: Seen::NOTHING, whole: None, counts: false, pause: 0 }
+        Self { table, link: Link::new(), seen: Seen::NOTHING, whole: None, counts: false, legacy_nat: false, pause: 0 }
     }
 
     fn is_own(&self) -> bool {
@@ -63,15 +65,18 @@ impl Nft {
 
     /// Foreign base chains that may refuse what a lease opens, and where it has no say: iptables-nft's, those of a program
     /// that lets nobody else change its table, those of a name that cannot be written.
-    #[allow(dead_code)]
     pub const fn left_alone(&self) -> u16 {
         self.seen.left_alone
     }
 
     /// Connections of capped sources are counted: `shed_count` is set, and the kernel can (kmod-nft-connlimit).
-    #[allow(dead_code)]
     pub const fn counts(&self) -> bool {
         self.counts
+    }
+
+    /// IPv6 is translated, by a rule of nftables' or perhaps by ip6tables'.
+    pub const fn translates(&self) -> bool {
+        self.seen.translates || self.legacy_nat
     }
 
     /// fw4: whether its table is there, our snippets loaded or not. Own: whether there is an nft, and it is not iptables alone
@@ -106,7 +111,10 @@ impl Nft {
     }
 
     /// Looks, and remembers the generation if all is whole.
-    fn is_whole(&mut self) -> Result<bool, Errno> {
+    fn is_whole(&mut self, root: &Root) -> Result<bool, Errno> {
+        let mut names = [0; 64];
+        self.legacy_nat =
+            root.read(IP6TABLES_NAMES, &mut names).is_ok_and(|n| n.split(|b| *b == b'\n').any(|n| n == b"nat"));
         // First: what changes while we look is seen the next time.
         let now = look::now(&mut self.link)?;
         self.look()?;
@@ -121,7 +129,7 @@ impl Nft {
         if self.is_own() {
             self.load(root, config.shed_count)?;
         }
-        if self.is_whole()? { Ok(()) } else { Err(Errno::ENOENT) }
+        if self.is_whole(root)? { Ok(()) } else { Err(Errno::ENOENT) }
     }
 
     fn load(&mut self, root: &Root, count: u16) -> Result<(), Errno> {
@@ -171,7 +179,7 @@ impl Nft {
             Err(_) => return Health::Missing,
         }
         let before = self.seen.mark;
-        match self.is_whole() {
+        match self.is_whole(root) {
             // Where the kernel does not say that it is the same table, it may be another.
             Ok(true) if before.is_some() && before == self.seen.mark => return Health::Sound,
             Ok(true) => return Health::Mended,

@@ -1,0 +1,164 @@
+//! What happens on the machine, in order, and what must be seen of it.
+
+use std::fs;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::Outcome;
+use crate::checks::Checks;
+use crate::machine::{self, until};
+use crate::router::{HOG, NEIGHBOURHOOD, NEIGHBOURS, Router};
+use crate::subject::{Daemon, PATIENCE, call, configure};
+use crate::table::{self, Limits, count, limits};
+
+/// A config with these lines in `main`, whose table is of this size and may grow to that one.
+fn config(main: &str, max: u32, ceiling: u32) -> String {
+    format!(
+        "config ctwarden 'main'\n{main}config sizing 'sizing'\n\toption max '{max}'\n\toption floor '1024'\n\
+         \toption ceiling '{ceiling}'\n\toption enforce '1'\n"
+    )
+}
+
+const WATCH: &str = "\toption policy 'watch'\n";
+const GROW: &str = "\tlist ladder 'grow'\n";
+const TRIM: &str = "\tlist ladder 'trim'\n";
+const FLUSH: &str = "\tlist ladder 'flush'\n\toption hold '2'\n";
+
+pub fn tell(t: &mut Checks) -> Outcome<()> {
+    machine::mount_all()?;
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    println!("     Linux {}, {} MiB, up after {} s", release.trim(), machine::memory_mib(), machine::uptime());
+    let entries = std::env::var("entries").ok().and_then(|n| n.parse().ok()).ok_or("entries=N is not set")?;
+
+    let daemon = Daemon::start(false)?;
+    let (found, mut router) = appears(t, &daemon)?;
+    router.settle()?;
+    filled(t, &daemon, &mut router, entries)?;
+    relieved(t, &daemon, &mut router, entries)?;
+    let flushed = call(&["flush", "--json"])?;
+    t.check("flush: the command says that it is done", flushed.code == 0, &flushed.err);
+    t.at_most("flush: entries left in the table", count()?, 10, "");
+    let (success, took) = daemon.end()?;
+    t.check("SIGTERM: it ends with success", success, &format!("{} ms", took.as_millis()));
+    let left = limits()?;
+    t.check("SIGTERM: the limits are as they were found", left == found, &left.to_string());
+
+    by_the_log(t, &mut router)
+}
+
+/// The module comes after the daemon: the limits found, and the LAN and WAN there are.
+fn appears(t: &mut Checks, daemon: &Daemon) -> Outcome<(Limits, Router)> {
+    let is_module = machine::conntrack_is_module();
+    t.check("connection tracking is a module, not loaded yet", is_module && !table::there(), "");
+    let verdict = daemon.status()?.text("verdict")?;
+    t.check("the daemon says blind meanwhile", verdict == "blind", &verdict);
+    let planned = call(&["size", "--json"])?;
+    let planned = Limits { max: planned.number("max")?, buckets: planned.number("buckets")? };
+
+    let began = Instant::now();
+    machine::load_conntrack()?;
+    let found = limits()?;
+    println!("     the kernel's own: {found}");
+    let router = Router::new()?;
+    daemon.says("connection tracking is there")?;
+    println!("     seen {} ms after it was loaded", began.elapsed().as_millis());
+    let _ = until("sized", PATIENCE, || Ok((limits()? == planned).then_some(())));
+    let sized = limits()?;
+    t.check("sized by its RAM to what `size` said before", sized == planned, &sized.to_string());
+    let before = daemon.status()?.number("max_before")?;
+    t.equal("status knows what max was", before, found.max);
+    for line in daemon.log().iter().filter(|l| l.contains(" set from ")) {
+        println!("     {line}");
+    }
+    fs::write("/dev/kmsg", "nf_conntrack: nf_conntrack: table full, dropping packet").map_err(|e| e.to_string())?;
+    sleep(Duration::from_millis(200));
+    let status = daemon.status()?;
+    let (verdict, refused) = (status.text("verdict")?, status.number("refused")?);
+    t.check("a line that a program writes into the log is none", verdict == "calm" && refused == 0, &verdict);
+    Ok((found, router))
+}
+
+/// A daemon that only watches, and a table filled to the last entry.
+fn filled(t: &mut Checks, daemon: &Daemon, router: &mut Router, entries: u32) -> Outcome<()> {
+    daemon.renew(&config(WATCH, entries, entries))?;
+    t.equal("a reload with another size sets it", limits()?.max, entries);
+    let began = Instant::now();
+    router.flood(entries - u32::from(NEIGHBOURS))?;
+    let took = began.elapsed().as_millis().max(1) as u32;
+    let rate = (entries * 1_000).checked_div(took).unwrap_or(0);
+    println!("     {entries} connections in {took} ms, {rate} a second");
+    router.flood(200)?;
+    t.at_least("the table is full", count()?, entries);
+    t.at_least("and the kernel refuses packets", table::refused()?, 100);
+    let status = daemon.says("refused").and_then(|_| daemon.status())?;
+    t.at_least("the daemon has seen refusals", status.number("refused")?, 1);
+
+    let hog = HOG.to_string();
+    let held = table::held_by(&hog)?;
+    for (exact, arguments) in [(false, &["top", "--json"][..]), (true, &["top", "--exact", "--json"])] {
+        let began = Instant::now();
+        let top = call(arguments)?;
+        let took = began.elapsed().as_millis();
+        let (key, counted, error) = top.largest()?;
+        let off = counted.abs_diff(held);
+        let word = if exact { "exact" } else { "sampled" };
+        let may = if exact { 0 } else { entries * error * 4 / 10_000 + entries / 200 };
+        t.check(
+            &format!("census, {word}: the largest holder and what it holds"),
+            key == hog && off <= may,
+            &format!("{key} {counted} of {held}, in {took} ms"),
+        );
+    }
+    Ok(())
+}
+
+/// Grow, which kills nothing; then trim, down to the low mark; and what that took.
+fn relieved(t: &mut Checks, daemon: &Daemon, router: &mut Router, entries: u32) -> Outcome<()> {
+    let ceiling = entries + entries / 4;
+    daemon.renew(&config(GROW, entries, ceiling))?;
+    println!("     {}", daemon.says("grow max to")?);
+    t.equal("grow: max is raised to the ceiling", limits()?.max, ceiling);
+    t.at_least("grow: nobody is evicted", count()?, entries);
+    router.flood(ceiling - entries)?;
+    t.at_least("grow: what it makes room for comes in", count()?, ceiling - ceiling / 50);
+
+    let began = Instant::now();
+    daemon.renew(&config(TRIM, entries, ceiling))?;
+    let low = ceiling / 10 * 6;
+    let trimmed = daemon.says("trim: ")?;
+    println!("     {trimmed}");
+    let _ = until("the low mark", PATIENCE, || Ok((count()? <= low + low / 20).then_some(())));
+    println!("     relieved {} ms after the config said trim", began.elapsed().as_millis());
+    t.at_most("trim: entries, low mark and 5 %", count()?, low + low / 20, "");
+    t.at_least("trim: and no more than that are taken", count()?, low - low / 20);
+    t.equal("trim: of the quiet neighbours' connections are left", table::held_by(NEIGHBOURHOOD)?, NEIGHBOURS.into());
+
+    let status = daemon.status()?;
+    t.at_most("the longest time without a look at the log", status.number("longest_blind_us")?, 1_000_000, " us");
+    t.at_most("memory resident after relief", daemon.kib("VmRSS")?, 1_024, " KiB");
+    t.at_most("of it anonymous", daemon.kib("RssAnon")?, 256, " KiB");
+    let log = call(&["log", "--json"])?;
+    t.at_least("the incident log tells of the grow", log.number("grows")?, 1);
+    t.at_least("and of the trim", log.number("trims")?, 1);
+    Ok(())
+}
+
+/// A daemon that cannot read the kernel's counters: what it knows of refusals is in the log.
+fn by_the_log(t: &mut Checks, router: &mut Router) -> Outcome<()> {
+    const MAX: u32 = 2_048;
+    configure(&config(FLUSH, MAX, MAX))?;
+    let daemon = Daemon::start(true)?;
+    t.equal("started after the module, it sizes at once", limits()?.max, MAX);
+    let began = Instant::now();
+    const FLUSHED: &str = " entries in ";
+    while daemon.said(FLUSHED).is_none() && began.elapsed() < PATIENCE {
+        router.flood(64)?;
+    }
+    let left = count()?;
+    let said = |part| daemon.said(part).unwrap_or_default();
+    let saturated = said("-> saturated");
+    t.check("by the log alone: saturated, packets refused", saturated.contains("packets refused"), &saturated);
+    t.check("by the log alone: the ladder flushes", !said(FLUSHED).is_empty(), &said(FLUSHED));
+    t.at_most("and the table is empty but for what came since", left, MAX / 2, " entries");
+    daemon.end().map(drop)
+}

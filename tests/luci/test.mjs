@@ -1,0 +1,234 @@
+// The pages in the page harness: Chromium, the files of the package, and the real daemon on a table that is really full.
+//   node test.mjs PROGRAM UBUSD FOLDER [STEP…]     STEP: a part of a step's name; SHOTS=1 draws the pictures of the README
+
+import { spawn } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { createRequire } from 'node:module';
+import { HOG, Lab, PHONE } from './lab.mjs';
+import { Server, app } from './server.mjs';
+import { Ubus } from './ubus.mjs';
+import { Uci } from './uci.mjs';
+import { HOSTILE, assert, leases, steps as walk, until } from './walk.mjs';
+
+const [ program, ubusd, folder, ...wanted ] = process.argv.slice(2);
+const { chromium } = createRequire(path.join(folder, 'package.json'))('playwright-core');
+const CHROMIUM = process.env.CHROMIUM || '/usr/bin/chromium';
+
+const lab = new Lab(program, path.join(folder, 'lab'));
+const CONFIG = fs.readFileSync(path.join(app, '../ctwarden/files/etc/config/ctwarden'), 'utf8').replace('\'br-lan\'', '\'lan0\'');
+
+// Names as the worst of hosts might call themselves: markup, 64 characters, bytes that are no text.
+const names = { [HOG]: HOSTILE.padEnd(64, '!'), [PHONE]: 'phone' };
+const hosts = {
+	getDHCPLeases: { dhcp_leases: [ { ipaddr: HOG, hostname: names[HOG], macaddr: '02:00:00:00:00:66' }, { ipaddr: '192.168.7.101', hostname: 'a\ufffd\ufffd\u202eexe.moc', macaddr: '02:00:00:00:01:01' } ], dhcp6_leases: [] },
+	getHostHints: { '02:00:00:00:00:20': { ipaddrs: [ PHONE ], ip6addrs: [ 'fd00:7::10' ], name: 'phone' } }
+};
+
+let caller = null;
+const backend = async (object, method, args) => {
+	if (object == 'rc' && method == 'init') {
+		await site.start();
+		return [ 0 ];
+	}
+	caller = caller || new Ubus(lab.ubus);
+	return caller.call(object, method, args);
+};
+
+const server = new Server({ backend, uci: new Uci(lab.config, () => lab.hup()), hosts });
+
+const site = {
+	hog: HOG, phone: PHONE, names, applies: 500,
+	count: () => lab.count(), held: address => lab.held(address), config: () => fs.readFileSync(lab.config, 'utf8'),
+	fill(part) { lab.fill(part); },
+	...leases(() => lab.rules()),
+	async open(page, view, user, options = {}) {
+		const name = view == 'status' ? 'admin/status/overview' : 'admin/network/ctwarden/' + view;
+		const rpc = options.rpc || (Object.keys(walk).length + view.length) % 2 ? '/ubus/' : '/cgi-bin/luci/admin/ubus';
+		await page.goto(`http://127.0.0.1:${server.port}/cgi-bin/luci/${name}?session=${user[0].repeat(32)}&rpc=${rpc}${options.dark ? '&theme=dark' : ''}`);
+		await until('the page', async () => await page.locator('#view > :not(.spinning)').count());
+		assert(!await page.locator('.error-stack').count(), await page.locator('#view').innerText());
+	},
+	// The code that a call made by hand ends with.
+	async raw(page, object, method, args) {
+		return page.evaluate(async ([ object, method, args ]) => {
+			const env = JSON.parse(document.getElementById('env').textContent);
+			const answer = await (await fetch(env.rpc, { method: 'POST', body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'call', params: [ env.session, object, method, args ] }) })).json();
+			return answer.error ? answer.error.code : answer.result[0];
+		}, [ object, method, args ]);
+	},
+	async stop() { await lab.stop(); },
+	async start() {
+		await lab.start();
+		await until('the object on ubus', async () => (await backend('ctwarden', 'status', {}))[0] == 0);
+	}
+};
+
+// What only the harness can do.
+const own = {
+	async 'without any access a page says so'(site, page) {
+		for (const view of [ 'overview', 'top', 'emergency' ]) {
+			await site.open(page, view, 'nobody');
+			await until(view, async () => /No access/.test(await page.locator('#view').innerText()));
+		}
+	},
+
+	async 'an older daemon: a word of it, no error'(site, page) {
+		server.rewrite = (object, method, answer) => object == 'ctwarden' ? (method == 'status' ? [ 0, { state: 'calm', count: 212 } ] : [ 3 ]) : answer;
+		for (const view of [ 'overview', 'top', 'emergency' ]) {
+			await site.open(page, view, 'root');
+			await until(view, async () => /too old/.test(await page.locator('#view').innerText()));
+		}
+		server.rewrite = (object, method, answer) => object == 'ctwarden' && method == 'history' ? [ 3 ] : answer;
+		await site.open(page, 'overview', 'root');
+		await until('the rest is there', async () => /oom for/.test(await page.locator('#view').innerText()));
+	},
+
+	async 'a busy daemon, a lost connection: words, and the page goes on'(site, page) {
+		server.rewrite = (object, method, answer) => object == 'ctwarden' && method != 'status' && method != 'history' ? [ 7 ] : answer;
+		await site.open(page, 'top', 'root');
+		await until('busy', async () => /busy/.test(await page.locator('#view').innerText()));
+		server.rewrite = () => { throw new Error('lost'); };
+		await site.open(page, 'overview', 'root');
+		await until('does not answer', async () => /does not answer/.test(await page.locator('#view').innerText()));
+		server.rewrite = null;
+		await until('it is back', async () => /oom for/.test(await page.locator('#view').innerText()));
+	},
+
+	async 'every sentence of a page can be translated'(site, page) {
+		const pot = fs.readFileSync(path.join(app, 'po/templates/ctwarden.pot'), 'utf8');
+		const ids = [ ...pot.matchAll(/^msgid ((?:".*"\n?)+)/gm) ].map(m => m[1].split('\n').filter(l => l).map(l => JSON.parse(l)).join(''));
+		// Letters become what no English page has: what is left of them was not translated.
+		server.translations = Object.fromEntries(ids.filter(id => id).map(id => [ id, id.replace(/%[%sdm.\d]*[sdm%]|[a-zA-Z]/g, c => c[0] == '%' ? c : 'ж') ]));
+		const data = /[\d.,:/%±·]+|ctwarden|nft|fw4|iptables|\btcp\b|\budp\b|\bMB\b|\bMiB\b|\bKB\b|192\.168.*|fd00.*|ram-\d+|slabinfo|bucket/g;
+		for (const view of [ 'emergency', 'settings', 'top', 'overview' ]) {
+			await site.open(page, view, 'root');
+			await page.waitForTimeout(1000);
+			const left = await page.evaluate(() => [ ...document.querySelectorAll('.ctw h2, .ctw h3, .ctw h4, .ctw p, .ctw button, .ctw label, .ctw option, .ctw th, .ctw .cbi-value-description, .ctw .mark') ].map(n => n.textContent));
+			const english = left.filter(text => /[a-zA-Z]{4,}/.test(text.replace(data, '')));
+			assert(!english.length, view + ': ' + english.slice(0, 5).join(' | '));
+		}
+	},
+
+	async 'what a poll costs: first paint, bytes, CPU'(site, page) {
+		lab.fill(0.5);
+		await page.addInitScript(() => {
+			// When the count of the kernel is first to be seen.
+			const watch = () => document.querySelector('.ctw-meter span') ? window.live = performance.now() : requestAnimationFrame(watch);
+			requestAnimationFrame(watch);
+		});
+		const times = [];
+		for (let i = 0; i < 5; i++) {
+			await site.open(page, 'overview', 'root');
+			await until('live data', async () => page.evaluate(() => window.live > 0));
+			times.push(await page.evaluate(() => window.live));
+		}
+		times.sort((a, b) => a - b);
+		await page.waitForTimeout(4000);
+		server.replies.length = 0;
+		const cpu = lab.cpu(), began = Date.now();
+		await page.waitForTimeout(+(process.env.POLL_SECONDS || 45) * 1000);
+		const share = (lab.cpu() - cpu) * 100000 / (Date.now() - began);
+		const polls = server.replies.filter(r => /status/.test(r.methods));
+		await site.open(page, 'overview', 'root');
+		await page.getByRole('button', { name: '24 hours' }).click();
+		await page.waitForTimeout(1000);
+		const most = Math.max(...server.replies.map(r => r.bytes));
+		console.log(`   live data ${times[2].toFixed(0)} ms after the start (median of 5; ${times[4].toFixed(0)} at most); ${polls.length} polls in ${((Date.now() - began) / 1000).toFixed(0)} s,`
+			+ ` ${Math.max(...polls.slice(1).map(r => r.bytes))} bytes each, the largest reply of all ${most}; daemon ${share.toFixed(2)} % of a core`);
+		assert(times[4] <= 1000, 'live data came after ' + times[4] + ' ms');
+		assert(polls.length >= 10, 'only ' + polls.length + ' polls');
+		assert(most <= 8192, `a reply of ${most} bytes: ` + server.replies.find(r => r.bytes == most).methods);
+		assert(share <= 0.5, `the daemon takes ${share} % of a core`);
+	},
+
+	async 'a full table: it is said, drawn, and kept as an incident with who held it'(site, page) {
+		lab.configure(CONFIG.replace('option policy \'flush\'', 'option policy \'watch\''));
+		lab.hup();
+		await site.open(page, 'overview', 'root');
+		lab.fill(1);
+		lab.knock(3000);
+		const text = () => page.locator('#view').innerText();
+		await until('it says that it is full', async () => /Full: refusing [\d,]+ new connections a second/.test(await text()), 15000);
+		await until('refusals are drawn', async () => await page.locator('.ctw-chart path').count() > 0, 15000);
+		lab.configure(CONFIG);
+		lab.hup();
+		lab.knock(3000);
+		await until('relief', async () => lab.count() < lab.max() * 0.9, 15000);
+		await until('the incident', async () => /trimmed/.test(await text()) && (await text()).includes(HOG), 20000);
+		await until('a flag', async () => await page.locator('.ctw-chart .flag').count() > 0, 15000);
+	}
+};
+
+async function shots(browser) {
+	const to = path.join(app, 'screenshots');
+	fs.mkdirSync(to, { recursive: true });
+	lab.fill(0.72);
+	for (const [ view, width, height, dark ] of [ [ 'overview', 900, 820, false ], [ 'top', 900, 640, true ], [ 'emergency', 360, 640, true ] ]) {
+		const page = await browser.newPage({ viewport: { width, height } });
+		await site.open(page, view, 'root', { dark });
+		await page.waitForTimeout(view == 'overview' ? 8000 : 1500);
+		await page.screenshot({ path: path.join(to, view + '.png') });
+		await page.close();
+	}
+}
+
+let passed = 0, failed = 0;
+
+async function main() {
+	lab.up();
+	const broker = spawn(ubusd, [ lab.ubus ], { stdio: [ 'pipe', 'inherit', 'inherit' ] });
+	process.once('exit', () => broker.kill('SIGKILL'));
+	lab.configure(CONFIG);
+	await until('ubusd', async () => fs.existsSync(lab.ubus));
+	server.port = await server.listen();
+	await site.start();
+	const browser = await chromium.launch({ executablePath: CHROMIUM, args: [ '--no-sandbox', '--disable-gpu' ] });
+	const all = Object.entries({ ...own, ...walk }).filter(([ name ]) => !wanted.length || wanted.some(w => name.includes(w)));
+	if (process.env.SHOTS)
+		await shots(browser);
+	else
+		for (const [ name, step ] of all) {
+			const context = await browser.newContext({ viewport: { width: 1000, height: 800 } });
+			const page = await context.newPage(), began = Date.now(), faults = [];
+			// A form that is not saved for what stands in it is rejected, in LuCI too.
+			page.on('pageerror', err => /a number from/.test(err.message) || faults.push(err.message));
+			page.setDefaultTimeout(10000);
+			server.rewrite = server.translations = null;
+			try {
+				if (!lab.daemon)
+					await site.start();
+				await step(site, page);
+				assert(!faults.length, 'errors in the page: ' + faults.join('; '));
+				assert(!server.log.some(entry => entry.user == 'guest' && !entry.denied && Object.values(acl.write.ubus).flat().includes(entry.method) && entry.object == 'ctwarden'), 'a write call of the guest got through');
+				passed++;
+				console.log(`ok ${name} (${Date.now() - began} ms)`);
+			} catch (err) {
+				failed++;
+				console.log(`FAILED ${name}: ${err.message.slice(0, 600)}`);
+				await page.screenshot({ path: path.join(folder, 'failed-' + failed + '.png'), fullPage: true }).catch(() => {});
+				fs.writeFileSync(path.join(folder, 'failed-' + failed + '.txt'), await page.locator('body').innerText().catch(() => ''));
+				lab.configure(CONFIG);
+				if (lab.daemon)
+					lab.hup();
+			}
+			await context.close();
+		}
+	await browser.close();
+	await lab.stop();
+	server.close();
+	if (caller)
+		caller.close();
+	broker.stdin.end();
+	lab.down();
+}
+
+const acl = JSON.parse(fs.readFileSync(path.join(app, 'root/usr/share/rpcd/acl.d/luci-app-ctwarden.json')))['luci-app-ctwarden'];
+await main().catch(err => {
+	failed++;
+	console.log('FAILED ' + err.stack);
+	lab.down();
+});
+if (!process.env.SHOTS)
+	console.log(`${passed} passed, ${failed} failed`);
+process.exit(failed ? 1 : 0);
