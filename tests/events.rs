@@ -145,7 +145,7 @@ fn windows() -> impl Iterator<Item = Event> {
             impossible: "masqueraded IPv4 still needs an entry",
         },
         Event::StillOpen { scope: Scope::All, left: Millis(540_000) },
-        Event::NotOpened { scope: Scope::All, errno: 95 },
+        Event::NotOpened { scope: Scope::All, errno: Some(95) },
         Event::Closed { scope, lasted: Millis(31_000), because: "the table is calm" },
     ];
     told.into_iter().chain(lifelines.map(Event::Lifeline))
