@@ -85,6 +85,7 @@ fn obstacles() -> impl Iterator<Item = Event> {
         (Rung::Trim, Obstacle::NoCtnetlink),
         (Rung::Trim, Obstacle::NotPermitted),
         (Rung::Flush, Obstacle::NoEffect),
+        (Rung::Open, Obstacle::NoRules),
     ]
     .into_iter()
     .map(|(rung, why)| Event::Skipped { rung, why })
@@ -146,6 +147,7 @@ fn windows() -> impl Iterator<Item = Event> {
         },
         Event::StillOpen { scope: Scope::All, left: Millis(540_000) },
         Event::NotOpened { scope: Scope::All, errno: Some(95) },
+        Event::NotOpened { scope: Scope::Lan, errno: None },
         Event::Closed { scope, lasted: Millis(31_000), because: "the table is calm" },
     ];
     told.into_iter().chain(lifelines.map(Event::Lifeline))

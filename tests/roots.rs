@@ -118,6 +118,18 @@ fn each_root_says_what_is_expected() {
     assert!(faults.is_empty(), "{faults}");
 }
 
+/// What the README shows of one of these roots.
+#[test]
+fn the_readme_shows_what_is_said() {
+    let readme = fs::read_to_string(expected::under_tests("../README.md")).unwrap();
+    let said = run(&expected::under_tests("roots/07-full-table"));
+    for command in ["status", "top"] {
+        let answer = said.split("$ ctwarden ").find_map(|part| part.strip_prefix(command)?.strip_prefix('\n')).unwrap();
+        let answer = answer.split("exit ").next().unwrap();
+        assert!(readme.contains(&format!("```text\n{answer}```")), "{command} is now:\n{answer}");
+    }
+}
+
 struct Files<'a>(&'a Path);
 
 impl Files<'_> {

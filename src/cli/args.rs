@@ -41,7 +41,7 @@ ctwarden keeps the connection tracking table from shutting the network down.
   ctwarden replay F         the same for a recording
   ctwarden --version, --help
 
-Most take --json, --config, --root and --socket. All but open, close and log need no daemon.
+Most take --json, --config, --root and --socket. All but shed, open, close and log need no daemon.
 Exit status: 0 done, 1 fault found, 2 usage, 3 no daemon, 4 not permitted, 5 refused.
 ";
 
@@ -269,7 +269,8 @@ pub fn parse(words: &mut dyn Iterator<Item = Option<&'static str>>) -> Result<Pa
             return Err(fault(found.name, "too long"));
         }
         if (found.set)(&mut arguments, value).is_none() {
-            return Err(Fault { argument: found.name, value: Some(value), what: found.value });
+            let argument = if key.is_empty() { found.verb } else { found.name };
+            return Err(Fault { argument, value: Some(value), what: found.value });
         }
     }
     if matches!(arguments.verb, Verb::Shed { source: None, .. }) {

@@ -48,7 +48,8 @@ const site = {
 	config: () => sh('cat /etc/config/ctwarden'),
 	fill(part) {
 		const file = path.join(folder, 'entries');
-		fs.writeFileSync(file, entries(Math.round(Math.min(this.max(), 16384) * part) - this.count(), LAN, HOG, PHONE));
+		fs.writeFileSync(file, entries(Math.round(Math.min(this.max(), 16384) * part), LAN, HOG, PHONE));
+		inside('conntrack', '-F');
 		inside('conntrack', '-R', file);
 	},
 	...leases(() => inside('nft', 'list', 'ruleset')),
@@ -100,7 +101,8 @@ const browser = await chromium.launch({ executablePath: CHROMIUM, args: [ '--no-
 for (const [ name, step ] of Object.entries({ ...own, ...steps }).filter(([ n ]) => !wanted.length || wanted.some(w => n.includes(w)))) {
 	const context = await browser.newContext({ viewport: { width: 1000, height: 800 } });
 	const page = await context.newPage(), began = Date.now(), faults = [];
-	page.on('pageerror', err => faults.push(err.message));
+	// A form that is not saved for what stands in it is rejected, in LuCI too.
+	page.on('pageerror', err => /a number from/.test(err.message) || faults.push(err.message));
 	page.setDefaultTimeout(15000);
 	try {
 		if (!published())

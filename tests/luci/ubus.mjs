@@ -24,9 +24,11 @@ const cString = text => Buffer.from(text + '\0');
 
 function field(name, value) {
 	let kind, payload;
-	if (Array.isArray(value))
+	if (value === null)
+		[ kind, payload ] = [ 0, Buffer.alloc(0) ];
+	else if (Array.isArray(value))
 		[ kind, payload ] = [ KIND.array, Buffer.concat(value.map(v => field('', v))) ];
-	else if (typeof value == 'object' && value !== null)
+	else if (typeof value == 'object')
 		[ kind, payload ] = [ KIND.table, fields(value) ];
 	else if (typeof value == 'boolean')
 		[ kind, payload ] = [ KIND.int8, Buffer.from([ +value ]) ];

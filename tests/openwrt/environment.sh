@@ -45,6 +45,9 @@ furnish() {
 		option ipaddr '10.78.0.1'
 		option netmask '255.255.0.0'
 	EOF
+    # The program is this machine's, whatever the image is for.
+    arch=$(sed -n "s/^DISTRIB_ARCH='\(.*\)'/\1/p" "$root/etc/openwrt_release")
+    printf 'arch %s\n' 'all 1' 'noarch 1' "$arch 10" 'x86_64 20' | sort -u >>"$root/etc/opkg.conf"
     # Before 21.02 it was called so.
     ! grep -q "DISTRIB_RELEASE='1[0-9]" "$root/etc/openwrt_release" ||
         sed -i 's/option device/option ifname/' "$root/etc/config/network"

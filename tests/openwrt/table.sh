@@ -2,12 +2,12 @@
 # A table that is really filled from the LAN, and really relieved. The limit is the host's: lowered for this, then put back.
 lan ip addr add 10.77.0.3/24 dev eth0
 count() { router "cat /proc/sys/net/netfilter/nf_conntrack_count"; }
-flood() { lan python3 "$traffic" flows 10.77.0.2 10.78.0.2 9000 12000 12; }
+flood() { lan python3 "$traffic" flows 10.77.0.2 10.78.0.2 9000 12000 12 "$1"; }
 neighbour() { lan python3 "$traffic" connect 10.77.0.3 10.78.0.2 8000 100 8; }
 
 router "/etc/init.d/ctwarden stop"
 echo 2048 >"$limit"
-flood &
+flood 16000 &
 sleep 3
 check "without it: full" between 2000 "$(count)" 2048
 without=$(neighbour)
@@ -17,7 +17,7 @@ wait $!
 router "/etc/init.d/ctwarden start"
 eventually 5 answers >/dev/null
 router "ctwarden flush" >/dev/null
-flood &
+flood 30000 &
 sleep 3
 with=$(neighbour)
 check "with it: the neighbour gets all of its connections" between 99 "$with" 100

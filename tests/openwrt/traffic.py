@@ -3,7 +3,8 @@
 
 traffic.py sink PORT FILE                     counts UDP flows that arrive, into FILE, until TERM
 traffic.py serve PORT                         answers TCP connections with a byte
-traffic.py flows SOURCE DEST PORT N SECONDS   opens N UDP flows of a datagram each, spread over SECONDS
+traffic.py flows SOURCE DEST PORT N SECONDS FIRST
+                                              opens N UDP flows of a datagram each, spread over SECONDS, from port FIRST on
 traffic.py connect SOURCE DEST PORT N SECONDS makes N TCP connections, one after the other, each within 1 s; prints how many got through
 """
 import signal, socket, sys, time
@@ -48,10 +49,11 @@ def paced(n, seconds):
         yield i
 
 
-def flows(source, dest, port, n, seconds):
+def flows(source, dest, port, n, seconds, first):
+    first = int(first)
     for i in paced(int(n), float(seconds)):
         with socket.socket(family(dest), socket.SOCK_DGRAM) as s:
-            s.bind((source, 10000 + i % 50000))
+            s.bind((source, first + i))
             try:
                 s.sendto(b".", (dest, int(port)))
             except OSError:

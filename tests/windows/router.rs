@@ -194,7 +194,10 @@ impl<'a> Router<'a> {
 
     /// Starts the daemon with these lines in its config. Whoever fills the table (port 443) is protected.
     pub fn start(&mut self, options: &[&str]) -> Outcome<()> {
-        let mut lines = vec!["config ctwarden 'main'".to_string(), format!("option backend '{}'", self.kind.backend)];
+        let mut lines = vec!["config ctwarden 'main'".to_string()];
+        if !options.iter().any(|o| o.starts_with("option backend")) {
+            lines.push(format!("option backend '{}'", self.kind.backend));
+        }
         if !options.iter().any(|o| o.starts_with("list lan")) {
             lines.push("list lan 'br-lan'".into());
         }

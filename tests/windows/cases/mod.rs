@@ -1,10 +1,12 @@
 //! The cases, each with every firewall.
 
+mod aside;
 mod dry;
 mod full;
 mod killed;
 mod lan;
 mod lifeline;
+mod locked_out;
 mod reload;
 mod says;
 mod scopes;
@@ -24,9 +26,11 @@ use crate::router::{KINDS, Router};
 type Case = fn(&mut Router<'_>, &mut Checks<'_>) -> Outcome<()>;
 
 /// Those that wait longest come first.
-const CASES: [(u8, &str, Case); 10] = [
+const CASES: [(u8, &str, Case); 12] = [
     (1, "reload", reload::case),
     (2, "killed", killed::case),
+    (11, "locked-out", locked_out::case),
+    (12, "aside", aside::case),
     (3, "lan", lan::case),
     (4, "full", full::case),
     (5, "scopes", scopes::case),
