@@ -94,6 +94,13 @@ const own = {
 		await until('does not answer', async () => /does not answer/.test(await page.locator('#view').innerText()));
 		server.rewrite = null;
 		await until('it is back', async () => /oom for/.test(await page.locator('#view').innerText()));
+		// The tile's load never rejects: else it would be off until the page is loaded again.
+		server.rewrite = () => { throw new Error('lost'); };
+		await site.open(page, 'status', 'root');
+		await until('the tile says so', async () => /failed/.test(await page.locator('#view').innerText()));
+		assert(!await page.locator('.failed').count(), 'the tile has switched itself off');
+		server.rewrite = null;
+		await until('the tile is back', async () => /oom for/.test(await page.locator('#view').innerText()));
 	},
 
 	async 'every sentence of a page can be translated'(site, page) {
