@@ -5,7 +5,7 @@ count() { router "cat /proc/sys/net/netfilter/nf_conntrack_count"; }
 # What is answered the kernel does not evict by itself: TCP connections, held.
 serve ip netns exec "$names-wan" python3 "$traffic" keep 9001
 flood() {
-    ip netns exec "$names-lan" python3 "$traffic" hold 10.77.0.2 10.78.0.2 9001 6000 12 &
+    ip netns exec "$names-lan" python3 "$traffic" hold 10.77.0.2 10.78.0.2 9001 12000 12 &
     children+=($!)
 }
 neighbour() { lan python3 "$traffic" connect 10.77.0.3 10.78.0.2 8000 100 8; }
