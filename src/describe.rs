@@ -234,7 +234,7 @@ pub fn answer(o: &mut dyn Out, answer: &Answer) {
 /// A text as an array of its lines: what is for people only, on the bus.
 pub fn lines(o: &mut dyn Out, name: &str, text: &str) {
     o.array(name);
-    text.lines().for_each(|line| o.text("", &line));
+    crate::text::lines(text).for_each(|line| o.text("", &line));
     o.end();
 }
 

@@ -3,9 +3,13 @@
 //! Only what is ours: how many entries there are and may be, every node exporter says. Names and units as Prometheus wants
 //! them: base units, `_total` for what only grows.
 
+use crate::decide::ladder::Settings;
 use crate::detect::{Evidence, Verdict};
 use crate::entry::Class;
+use crate::event::Lifeline;
+use crate::guard::Guard;
 use crate::observe::tally::Share;
+use crate::protocol::Windows;
 use crate::totals::{OUTCOMES, Totals};
 use crate::units::Millis;
 use core::fmt::{self, Write};
@@ -39,7 +43,7 @@ const fn family(name: &'static str, kind: Kind, label: Label, help: &'static str
     Family { name, kind, help, labels: [label, NO_LABEL] }
 }
 
-/// In the order of [`Metrics::values`].
+/// In the order of [`Metrics::of`].
 static FAMILIES: [Family; 14] = [
     family("ctwarden_info", Gauge, ("version", &[env!("CARGO_PKG_VERSION")]), "Version of the daemon; always 1."),
     family(
@@ -91,7 +95,7 @@ static FAMILIES: [Family; 14] = [
 ];
 
 /// Rows there are.
-const ROWS: usize = 1 + 5 + 1 + 1 + 1 + 1 + BY_THE_DAEMON * OUTCOMES + 1 + 2 + 3 + 1 + Class::ALL.len() + 1 + 1;
+pub const ROWS: usize = 1 + 5 + 1 + 1 + 1 + 1 + BY_THE_DAEMON * OUTCOMES + 1 + 2 + 3 + 1 + Class::ALL.len() + 1 + 1;
 /// The rungs that are the daemon's: the others are by hand.
 const BY_THE_DAEMON: usize = 5;
 /// A row that is not told.
@@ -108,32 +112,22 @@ pub struct Holding {
     pub top: Share,
 }
 
-/// The numbers of one moment.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Metrics {
-    /// The moment.
+/// Where the numbers of one moment come from.
+#[allow(missing_docs)]
+pub struct Facts<'a> {
     pub now: Millis,
-    /// The verdict and what it rests on.
-    pub evidence: Evidence,
-    /// It decides and reports, and changes nothing.
+    pub guard: &'a Guard,
+    pub settings: &'a Settings,
     pub dry_run: bool,
-    /// Packets refused since the start.
-    pub refused_ever: u32,
-    /// Incidents since the start.
-    pub incidents: u32,
-    /// What was done.
-    pub totals: Totals,
-    /// Flushes and openings that are left of this hour's.
-    pub left: [u8; 2],
-    /// Sources and destinations that are slowed down.
-    pub shedding: u8,
-    /// The LAN's way to the router past a full table is on.
-    pub lifeline: bool,
-    /// How long it is open yet.
-    pub open_left: Option<Millis>,
+    pub totals: &'a Totals,
+    pub windows: &'a Windows,
     /// `None`: nobody has looked yet.
-    pub holding: Option<Holding>,
+    pub holding: Option<&'a Holding>,
 }
+
+/// The numbers of one moment, in the order of their names; those at the end may be missing.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Metrics(pub heapless::Vec<u32, ROWS>);
 
 /// A row's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,36 +162,40 @@ pub struct Row<'a> {
 }
 
 impl Metrics {
-    fn values(&self) -> heapless::Vec<u32, ROWS> {
-        let mut values = heapless::Vec::new();
-        let mut put = |value: u32| {
-            let _ = values.push(value);
+    /// Now.
+    pub fn of(f: &Facts<'_>) -> Self {
+        let mut metrics = Metrics::default();
+        let mut put = |values: &[u32]| {
+            let _ = metrics.0.extend_from_slice(values);
         };
-        put(1);
-        Verdict::ALL.into_iter().for_each(|v| put((v == self.evidence.verdict).into()));
-        let Evidence { table, fill_rate, .. } = &self.evidence;
+        let Evidence { table, fill_rate, verdict, .. } = f.guard.evidence();
+        let (ladder, w) = (&f.guard.ladder, f.windows);
         let grows = *fill_rate > 0 && table.max.0 > 0;
         let to_full = if grows { table.max.less(table.count).0 / fill_rate } else { ABSENT };
-        [self.dry_run.into(), self.refused_ever, to_full, self.incidents].into_iter().for_each(&mut put);
-        self.totals.all().take(BY_THE_DAEMON * OUTCOMES).for_each(&mut put);
-        put(self.totals.evicted);
-        let [flushes, opens] = self.left;
-        for n in [flushes, opens, self.open_left.is_some().into(), self.shedding, self.lifeline.into()] {
-            put(n.into());
+        let open = w.open.map_or(Millis(0), |(_, left)| left);
+        put(&[1]);
+        put(&Verdict::ALL.map(|v| (v == *verdict).into()));
+        put(&[f.dry_run.into(), f.guard.refused_ever(), to_full, f.guard.incidents.numbered()]);
+        put(f.totals.all().get(..BY_THE_DAEMON * OUTCOMES).unwrap_or_default());
+        put(&[
+            f.totals.evicted,
+            f.settings.flushes_per_hour.saturating_sub(ladder.flushes_within_hour(f.now)).into(),
+            f.settings.opens_per_hour.saturating_sub(ladder.opens_within_hour(f.now)).into(),
+            w.open.is_some().into(),
+            w.shedding.into(),
+            (w.lifeline == Lifeline::On).into(),
+            seconds(open),
+        ]);
+        if let Some(holding) = f.holding {
+            put(&holding.classes);
+            put(&[holding.top.0.into(), seconds(f.now.since(holding.at))]);
         }
-        put(seconds(self.open_left.unwrap_or_default()));
-        if let Some(holding) = &self.holding {
-            holding.classes.into_iter().for_each(&mut put);
-            put(holding.top.0.into());
-            put(seconds(self.now.since(holding.at)));
-        }
-        values
+        metrics
     }
 
     /// Tells every row, those of one name together.
     pub fn each(&self, to: &mut dyn FnMut(&Row<'_>)) {
-        let values = self.values();
-        let mut values = values.iter();
+        let mut values = self.0.iter();
         for family in &FAMILIES {
             let mut help = Some(family.help);
             let [(first, firsts), (second, seconds)] = family.labels;
@@ -228,23 +226,23 @@ impl Metrics {
     /// As Prometheus reads it. Names and labels are our own words: nothing in them has to be escaped.
     pub fn text(&self, to: &mut dyn Write) {
         self.each(&mut |row| {
-            let mut put = |text: &str| {
-                let _ = to.write_str(text);
-            };
             if let Some(help) = row.help {
-                for text in ["# HELP ", row.name, " ", help, "\n# TYPE ", row.name, " ", row.kind, "\n"] {
-                    put(text);
-                }
+                put(to, &["# HELP ", row.name, " ", help, "\n# TYPE ", row.name, " ", row.kind, "\n"]);
             }
-            put(row.name);
+            put(to, &[row.name]);
             for (n, (name, value)) in row.labels.iter().enumerate() {
-                for text in [if n == 0 { "{" } else { "," }, name, "=\"", value, "\""] {
-                    put(text);
-                }
+                put(to, &[if n == 0 { "{" } else { "," }, name, "=\"", value, "\""]);
             }
-            put(if row.labels.is_empty() { " " } else { "} " });
+            put(to, &[if row.labels.is_empty() { " " } else { "} " }]);
             let _ = writeln!(to, "{}", row.value);
         });
+    }
+}
+
+#[inline(never)]
+fn put(to: &mut dyn Write, parts: &[&str]) {
+    for part in parts {
+        let _ = to.write_str(part);
     }
 }
 

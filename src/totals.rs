@@ -82,8 +82,8 @@ impl Totals {
     }
 
     /// All of them: by rung, each with its outcomes.
-    pub fn all(&self) -> impl Iterator<Item = u32> {
-        self.actions.iter().flatten().copied()
+    pub const fn all(&self) -> &[u32] {
+        self.actions.as_flattened()
     }
 
     /// What was done since this was asked last: one bit a rung, `1 << rung as u8`.

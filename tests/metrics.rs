@@ -1,16 +1,19 @@
 //! What a monitoring system reads, word for word, and that what is done is counted.
 
-use ctwarden::decide::ladder::{Action, Decision, Reason, Refusal};
+use ctwarden::config::Config;
+use ctwarden::decide::ladder::{Action, Decision, Means, Outcome, Reason, Refusal, Settings};
 use ctwarden::describe;
-use ctwarden::detect::{Evidence, Table, Verdict};
+use ctwarden::detect::{Look, Table, Verdict};
 use ctwarden::entry::Class;
-use ctwarden::event::{Event, Obstacle};
+use ctwarden::event::{Event, Lifeline, Obstacle};
+use ctwarden::guard::Guard;
 use ctwarden::lease::{Lease, Scope};
-use ctwarden::metrics::{Holding, Metrics};
+use ctwarden::metrics::{Facts, Holding, Metrics};
 use ctwarden::observe::tally::Share;
 use ctwarden::out::Json;
+use ctwarden::protocol::Windows;
 use ctwarden::rung::Rung;
-use ctwarden::totals::{Outcome, Totals};
+use ctwarden::totals::{Outcome as Came, Totals};
 use ctwarden::units::{Entries, Millis, Permille};
 
 mod expected;
@@ -49,21 +52,44 @@ fn totals() -> Totals {
     totals
 }
 
-fn metrics() -> Metrics {
-    let table = Table { count: Entries(1_500), max: Entries(2_048), buckets: Entries(2_048) };
-    Metrics {
-        now: Millis(125_999),
-        evidence: Evidence { verdict: Verdict::Filling, table, fill_rate: 100, ..Evidence::default() },
-        dry_run: false,
-        refused_ever: 51,
-        incidents: 2,
-        totals: totals(),
-        left: [3, 2],
-        shedding: 1,
-        lifeline: true,
-        open_left: Some(Millis(29_000)),
-        holding: Some(Holding { at: Millis(120_000), classes: [3, 20, 100, 1_370, 7], top: Share(3_012) }),
+/// Fills twice with a calm between, refuses 51 packets, and grows by 100 a second at last.
+fn guard(settings: &Settings) -> Guard {
+    let mut guard = Guard::default();
+    let means = Means { can_trim: true, ..Means::default() };
+    for (at, count, dropped) in
+        [(0, 1_000, 0), (1_000, 1_900, 51), (3_000, 300, 0), (30_000, 300, 0), (65_000, 1_800, 0)]
+    {
+        let table = Some(Table { count: Entries(count), max: Entries(2_048), buckets: Entries(2_048) });
+        let look = Look { at: Millis(at), table, dropped: Some(dropped), ..Look::default() };
+        guard.turn(&look, &means, settings, &mut |_| {});
     }
+    let outcome =
+        Outcome { action: Action::Flush, before: Entries(1_000), after: Entries(3), took: Millis(1), done: true };
+    guard.outcome(Millis(66_000), &outcome, settings);
+    guard
+}
+
+fn with(holding: Option<Holding>, guard: &Guard, settings: &Settings) -> Metrics {
+    Metrics::of(&Facts {
+        now: Millis(125_999),
+        guard,
+        settings,
+        dry_run: false,
+        totals: &totals(),
+        windows: &Windows {
+            lifeline: Lifeline::On,
+            open: Some((Scope::Router, Millis(29_000))),
+            shedding: 1,
+            ..Windows::default()
+        },
+        holding: holding.as_ref(),
+    })
+}
+
+fn metrics() -> Metrics {
+    let holding = Holding { at: Millis(120_000), classes: [3, 20, 100, 1_370, 7], top: Share(3_012) };
+    let settings = Config::default().settings();
+    with(Some(holding), &guard(&settings), &settings)
 }
 
 /// tests/fleet has promtool check that file, and the collectors told the same.
@@ -76,7 +102,7 @@ fn as_prometheus_reads_it() {
 
 #[test]
 fn what_is_not_known_is_left_out() {
-    let nothing = Metrics { holding: None, evidence: Evidence::default(), ..metrics() };
+    let nothing = with(None, &Guard::default(), &Config::default().settings());
     let mut text = String::new();
     nothing.text(&mut text);
     for name in ["ctwarden_entries", "ctwarden_top_holder_ratio", "ctwarden_census_age", "ctwarden_time_to_full"] {
@@ -113,7 +139,7 @@ fn labels_are_the_words_of_the_log() {
     assert_eq!(of("ctwarden_entries"), Class::ALL.map(|c| format!("class={}", c.name())));
     let actions: Vec<_> = [Rung::Grow, Rung::Trim, Rung::Shed, Rung::Flush, Rung::Open]
         .iter()
-        .flat_map(|rung| Outcome::ALL.map(|o| format!("rung={},outcome={}", rung.name(), o.name())))
+        .flat_map(|rung| Came::ALL.map(|o| format!("rung={},outcome={}", rung.name(), o.name())))
         .collect();
     assert_eq!(of("ctwarden_actions_total"), actions);
 }
@@ -121,8 +147,8 @@ fn labels_are_the_words_of_the_log() {
 #[test]
 fn what_is_done_is_counted_and_flagged_once() {
     let mut totals = totals();
-    let of = |rung| Outcome::ALL.map(|outcome| totals.of(rung, outcome));
-    assert_eq!(Outcome::ALL.map(Outcome::name), ["done", "failed", "refused", "dry_run"]);
+    let of = |rung| Came::ALL.map(|outcome| totals.of(rung, outcome));
+    assert_eq!(Came::ALL.map(Came::name), ["done", "failed", "refused", "dry_run"]);
     assert_eq!(of(Rung::Grow), [1, 1, 0, 0]);
     assert_eq!(of(Rung::Trim), [2, 0, 0, 1]);
     assert_eq!(of(Rung::Shed), [1, 1, 0, 0]);

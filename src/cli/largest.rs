@@ -9,12 +9,11 @@ use ctwarden::event::Lifeline;
 use ctwarden::history::{History, NUMBER_MOST, SLOTS_MOST, Slot, Span};
 use ctwarden::incident::{ASKED, Culprit, Culprits, Incident, KEPT};
 use ctwarden::lease::{Backend, Scope};
-use ctwarden::metrics::{Holding, Metrics};
+use ctwarden::metrics::{Metrics, ROWS};
 use ctwarden::observe::census::KINDS;
 use ctwarden::observe::tally::{Basis, Share, Tally};
 use ctwarden::protocol::*;
 use ctwarden::rung::Rung;
-use ctwarden::totals::Totals;
 use ctwarden::units::{Entries, Millis, Permille};
 use ctwarden::who::{Asked, Who};
 use std::net::{IpAddr, Ipv6Addr};
@@ -123,23 +122,7 @@ fn history() -> History {
 }
 
 fn metrics() -> Metrics {
-    let mut totals = Totals::new();
-    totals.evicted = u32::MAX;
-    let evidence = Evidence { table: Table { count: Entries(0), ..evidence().table }, fill_rate: 1, ..evidence() };
-    let holding = Holding { at: Millis(0), classes: [u32::MAX; 5], top: Share(u16::MAX) };
-    Metrics {
-        now: EVER,
-        evidence,
-        dry_run: true,
-        refused_ever: u32::MAX,
-        incidents: u32::MAX,
-        totals,
-        left: [u8::MAX; 2],
-        shedding: u8::MAX,
-        lifeline: true,
-        open_left: Some(EVER),
-        holding: Some(holding),
-    }
+    Metrics(std::iter::repeat_n(u32::MAX - 1, ROWS).collect())
 }
 
 fn answers() -> Vec<Answer> {

@@ -8,6 +8,7 @@ pub mod exit;
 #[cfg(test)]
 mod largest;
 mod replay;
+#[cfg(feature = "watch")]
 mod screen;
 pub mod show;
 mod show_json;
@@ -20,6 +21,10 @@ mod take;
 mod take;
 pub mod text;
 mod verbs;
+#[cfg(feature = "watch")]
+mod watch;
+#[cfg(not(feature = "watch"))]
+#[path = "no_watch.rs"]
 mod watch;
 
 use crate::daemon::root::{Root, STATE_DIR, SystemPath};

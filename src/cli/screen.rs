@@ -1,5 +1,7 @@
 //! Texts on a screen of so many rows and columns: lines are cut, never wrapped, and all goes out in one write.
 
+use ctwarden::text::lines;
+
 /// More rows and columns than this are not used.
 const ROWS_MOST: usize = 60;
 const COLUMNS_MOST: usize = 160;
@@ -52,7 +54,7 @@ impl Screen {
 
     /// The lines of a text, so many at most.
     pub fn lines(&mut self, text: &str, most: usize) {
-        for line in text.lines().take(most) {
+        for line in lines(text).take(most) {
             self.line(&[line]);
         }
     }
@@ -67,10 +69,12 @@ impl Screen {
 /// As much of the text as `left` columns hold. Letters take one each, colours none.
 fn cut<'a>(text: &'a str, left: &mut usize) -> &'a str {
     let mut colour = false;
-    for (at, c) in text.char_indices() {
-        match c {
-            '\x1b' => colour = true,
-            _ if colour => colour = c != 'm',
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'\x1b' => colour = true,
+            _ if colour => colour = byte != b'm',
+            // Not the first byte of a letter.
+            0x80..0xc0 => {}
             _ if *left == 0 => return text.get(..at).unwrap_or_default(),
             _ => *left -= 1,
         }
@@ -92,7 +96,7 @@ impl Kept {
 
     /// How many lines.
     pub fn count(&self) -> usize {
-        self.0.lines().count()
+        self.0.bytes().filter(|byte| *byte == b'\n').count()
     }
 
     /// The last so many lines.
@@ -105,11 +109,9 @@ impl Kept {
 
     pub fn start_of(&mut self, text: &str) {
         self.0.clear();
-        for line in text.split_inclusive('\n') {
-            if self.0.push_str(line).is_err() {
-                return;
-            }
-        }
+        let most = text.as_bytes().get(..KEPT).unwrap_or(text.as_bytes());
+        let end = most.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let _ = self.0.push_str(text.get(..end).unwrap_or_default());
     }
 
     pub fn end_of(&mut self, text: &str) {

@@ -34,8 +34,6 @@ struct Watch<'a> {
     signals: Signals,
     by: By,
     looks: u32,
-    top: Kept,
-    log: Kept,
     ended: bool,
 }
 
@@ -54,8 +52,7 @@ pub fn run(place: &Place) -> Exit {
             return Exit::Fault;
         }
     };
-    let (top, log) = (Kept::new(), Kept::new());
-    let mut watch = Watch { place, signals, by: By::Source, looks: 0, top, log, ended: false };
+    let mut watch = Watch { place, signals, by: By::Source, looks: 0, ended: false };
     // Before the screen is taken: whoever has no daemon reads that where all complaints are read.
     if let Err(e) = watch.ask(Request::Status, &mut |_| {})
         && !watch.ended
@@ -69,8 +66,9 @@ pub fn run(place: &Place) -> Exit {
     }
     modes.set_for_keys();
     watch.put(ENTER);
+    let (mut top, mut log) = (Kept::new(), Kept::new());
     while !watch.ended {
-        watch.draw();
+        watch.draw(&mut top, &mut log);
         watch.wait(None);
     }
     watch.put(LEAVE);
@@ -84,35 +82,33 @@ impl Watch<'_> {
         ask_while(&place.socket, &Ask { request, json: false, colour: true }, &mut |fd| self.wait(Some(fd)), to)
     }
 
-    fn draw(&mut self) {
+    fn draw(&mut self, top: &mut Kept, log: &mut Kept) {
         let (rows, columns) = size();
         let mut screen = Screen::new(rows, columns);
         let by = self.by.name();
         screen.line(&["\x1b[1mctwarden\x1b[0m  by ", by, "  (s p d t: source, prefix, destination, state; q ends)"]);
-        let mut done = self.ask(Request::Status, &mut |reply| screen.lines(reply.text, rows));
+        let holders = Request::Top { by: self.by, rows: HOLDERS, exact: false };
         let chart = Request::History { span: Span::Minutes, since: 0 };
-        done = done.and_then(|()| self.ask(chart, &mut |reply| screen.lines(reply.text, rows)));
-        let mut log = core::mem::replace(&mut self.log, Kept::new());
-        done = done.and_then(|()| self.ask(Request::Log, &mut |reply| log.end_of(reply.text)));
-        if done.is_ok() && self.looks.is_multiple_of(TOP_EVERY) {
-            let mut top = core::mem::replace(&mut self.top, Kept::new());
-            let request = Request::Top { by: self.by, rows: HOLDERS, exact: false };
-            // Relief comes first: then who it was last time.
-            done = self.ask(request, &mut |reply| {
-                if reply.exit == 0 {
-                    top.start_of(reply.text);
-                }
+        for (request, every) in [(Request::Status, 1), (chart, 1), (Request::Log, 1), (holders, TOP_EVERY)] {
+            if !self.looks.is_multiple_of(every) {
+                continue;
+            }
+            let done = self.ask(request, &mut |reply| match request {
+                Request::Log => log.end_of(reply.text),
+                // Relief comes first: then who it was last time.
+                Request::Top { .. } if reply.exit == 0 => top.start_of(reply.text),
+                Request::Top { .. } => {}
+                _ => screen.lines(reply.text, rows),
             });
-            self.top = top;
+            if done.is_err() {
+                screen.line(&["\x1b[31;1mthe daemon does not answer\x1b[0m"]);
+                break;
+            }
         }
         self.looks += 1;
-        if done.is_err() {
-            screen.line(&["\x1b[31;1mthe daemon does not answer\x1b[0m"]);
-        }
         let last = (screen.rows_left() / 3).min(log.count());
-        screen.lines(self.top.text(), screen.rows_left().saturating_sub(last));
+        screen.lines(top.text(), screen.rows_left().saturating_sub(last));
         screen.lines(log.last(last), last);
-        self.log = log;
         if !self.ended {
             self.put(screen.finish());
         }

@@ -7,8 +7,7 @@ use super::root::{Root, TEXTFILE, TEXTFILE_DIR, terminated};
 use super::run::Daemon;
 use super::statefile::{make_folders, put_whole};
 use super::work::Purpose;
-use ctwarden::event::Lifeline;
-use ctwarden::metrics::Metrics;
+use ctwarden::metrics::{Facts, Metrics};
 use ctwarden::protocol::{Answer, Ask, By, Request};
 use ctwarden::units::Millis;
 use nix::errno::Errno;
@@ -55,23 +54,15 @@ impl Daemon {
     }
 
     fn metrics(&self) -> Metrics {
-        let (now, ladder, s) = (self.now(), &self.guard.ladder, &self.settings);
-        let flushes = s.flushes_per_hour.saturating_sub(ladder.flushes_within_hour(now));
-        let opens = s.opens_per_hour.saturating_sub(ladder.opens_within_hour(now));
-        let windows = self.windows();
-        Metrics {
-            now,
-            evidence: *self.guard.evidence(),
+        Metrics::of(&Facts {
+            now: self.now(),
+            guard: &self.guard,
+            settings: &self.settings,
             dry_run: self.config.dry_run,
-            refused_ever: self.guard.refused_ever(),
-            incidents: self.guard.incidents.numbered(),
-            totals: super::past::totals().clone(),
-            left: [flushes, opens],
-            shedding: windows.shedding,
-            lifeline: windows.lifeline == Lifeline::On,
-            open_left: windows.open.map(|(_, left)| left),
-            holding: self.holding,
-        }
+            totals: &super::past::totals(),
+            windows: &self.windows(),
+            holding: self.holding.as_ref(),
+        })
     }
 
     /// Writes the textfile if it is wanted and due. Relief comes first: then with the last census's numbers.

@@ -59,7 +59,8 @@ pub fn machine(root: &Root, board: Option<&str>) -> Machine {
 /// Most radios that are looked at.
 const RADIOS: u8 = 4;
 
-/// The class of a board that is not listed, by its radios. A jail without /sys shows none, and the RAM class serves.
+/// The class of a board that is not listed, by its radios. A jail without /sys shows none, nor are radios found that have
+/// another name than the kernel's own (few boards give one): the RAM class serves.
 #[inline(never)]
 fn by_radios(root: &Root) -> Option<Board> {
     let mut room = [0; 256];

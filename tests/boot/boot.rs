@@ -5,8 +5,6 @@
 //! daemon, no module ─> module: sized ─> filled, watched ─> grow ─> trim ─> flush by hand ─> SIGTERM: limits as found
 //! a second daemon that sees the log alone ─> filled ─> saturated ─> flush by the ladder
 //! ```
-//!
-//! The environment, which is what the kernel's command line leaves over: `entries=N`, how many fill the table.
 
 mod checks;
 #[allow(dead_code)] // the bench uses the rest

@@ -19,6 +19,19 @@ fn config(main: &str, max: u32, ceiling: u32) -> String {
     )
 }
 
+/// What a reader compares machines by.
+#[derive(Default)]
+struct Figures {
+    memory_mib: u32,
+    found: u32,
+    sized: u32,
+    census_ms: u128,
+    trim_ms: u128,
+    blind_us: u32,
+    resident_kib: u32,
+    anonymous_kib: u32,
+}
+
 const WATCH: &str = "\toption policy 'watch'\n";
 const GROW: &str = "\tlist ladder 'grow'\n";
 const TRIM: &str = "\tlist ladder 'trim'\n";
@@ -27,14 +40,15 @@ const FLUSH: &str = "\tlist ladder 'flush'\n\toption hold '2'\n";
 pub fn tell(t: &mut Checks) -> Outcome<()> {
     machine::mount_all()?;
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    println!("     Linux {}, {} MiB, up after {} s", release.trim(), machine::memory_mib(), machine::uptime());
-    let entries = std::env::var("entries").ok().and_then(|n| n.parse().ok()).ok_or("entries=N is not set")?;
+    let mut f = Figures { memory_mib: machine::memory_mib(), ..Figures::default() };
+    println!("     Linux {}, {} MiB, up after {} s", release.trim(), f.memory_mib, machine::uptime());
 
     let daemon = Daemon::start(false)?;
-    let (found, mut router) = appears(t, &daemon)?;
+    let (found, entries, mut router) = appears(t, &daemon)?;
+    (f.found, f.sized) = (found.max, entries);
     router.settle()?;
-    filled(t, &daemon, &mut router, entries)?;
-    relieved(t, &daemon, &mut router, entries)?;
+    filled(t, &daemon, &mut router, &mut f)?;
+    relieved(t, &daemon, &mut router, &mut f)?;
     let flushed = call(&["flush", "--json"])?;
     t.check("flush: the command says that it is done", flushed.code == 0, &flushed.err);
     t.at_most("flush: entries left in the table", count()?, 10, "");
@@ -43,11 +57,23 @@ pub fn tell(t: &mut Checks) -> Outcome<()> {
     let left = limits()?;
     t.check("SIGTERM: the limits are as they were found", left == found, &left.to_string());
 
-    by_the_log(t, &mut router)
+    by_the_log(t, &mut router)?;
+    println!(
+        "row  {:>4} MiB {:>6} -> {:<6} {:>6} ms {:>6} ms {:>6} ms {:>5} KiB {:>5} KiB",
+        f.memory_mib,
+        f.found,
+        f.sized,
+        f.census_ms,
+        f.trim_ms,
+        f.blind_us / 1_000,
+        f.resident_kib,
+        f.anonymous_kib
+    );
+    Ok(())
 }
 
-/// The module comes after the daemon: the limits found, and the LAN and WAN there are.
-fn appears(t: &mut Checks, daemon: &Daemon) -> Outcome<(Limits, Router)> {
+/// The module comes after the daemon: the limits found, the max that it was sized to, and the LAN and WAN there are.
+fn appears(t: &mut Checks, daemon: &Daemon) -> Outcome<(Limits, u32, Router)> {
     let is_module = machine::conntrack_is_module();
     t.check("connection tracking is a module, not loaded yet", is_module && !table::there(), "");
     let verdict = daemon.status()?.text("verdict")?;
@@ -75,13 +101,16 @@ fn appears(t: &mut Checks, daemon: &Daemon) -> Outcome<(Limits, Router)> {
     let status = daemon.status()?;
     let (verdict, refused) = (status.text("verdict")?, status.number("refused")?);
     t.check("a line that a program writes into the log is none", verdict == "calm" && refused == 0, &verdict);
-    Ok((found, router))
+    Ok((found, sized.max, router))
 }
 
 /// A daemon that only watches, and a table filled to the last entry.
-fn filled(t: &mut Checks, daemon: &Daemon, router: &mut Router, entries: u32) -> Outcome<()> {
-    daemon.renew(&config(WATCH, entries, entries))?;
-    t.equal("a reload with another size sets it", limits()?.max, entries);
+fn filled(t: &mut Checks, daemon: &Daemon, router: &mut Router, f: &mut Figures) -> Outcome<()> {
+    let entries = f.sized;
+    for max in [entries - 1_000, entries] {
+        daemon.renew(&config(WATCH, max, entries))?;
+        t.equal("a reload with another size sets it", limits()?.max, max);
+    }
     let began = Instant::now();
     router.flood(entries - u32::from(NEIGHBOURS))?;
     let took = began.elapsed().as_millis().max(1) as u32;
@@ -98,7 +127,7 @@ fn filled(t: &mut Checks, daemon: &Daemon, router: &mut Router, entries: u32) ->
     for (exact, arguments) in [(false, &["top", "--json"][..]), (true, &["top", "--exact", "--json"])] {
         let began = Instant::now();
         let top = call(arguments)?;
-        let took = began.elapsed().as_millis();
+        f.census_ms = began.elapsed().as_millis();
         let (key, counted, error) = top.largest()?;
         let off = counted.abs_diff(held);
         let word = if exact { "exact" } else { "sampled" };
@@ -106,14 +135,15 @@ fn filled(t: &mut Checks, daemon: &Daemon, router: &mut Router, entries: u32) ->
         t.check(
             &format!("census, {word}: the largest holder and what it holds"),
             key == hog && off <= may,
-            &format!("{key} {counted} of {held}, in {took} ms"),
+            &format!("{key} {counted} of {held}, in {} ms", f.census_ms),
         );
     }
     Ok(())
 }
 
 /// Grow, which kills nothing; then trim, down to the low mark; and what that took.
-fn relieved(t: &mut Checks, daemon: &Daemon, router: &mut Router, entries: u32) -> Outcome<()> {
+fn relieved(t: &mut Checks, daemon: &Daemon, router: &mut Router, f: &mut Figures) -> Outcome<()> {
+    let entries = f.sized;
     let ceiling = entries + entries / 4;
     daemon.renew(&config(GROW, entries, ceiling))?;
     println!("     {}", daemon.says("grow max to")?);
@@ -128,15 +158,18 @@ fn relieved(t: &mut Checks, daemon: &Daemon, router: &mut Router, entries: u32) 
     let trimmed = daemon.says("trim: ")?;
     println!("     {trimmed}");
     let _ = until("the low mark", PATIENCE, || Ok((count()? <= low + low / 20).then_some(())));
-    println!("     relieved {} ms after the config said trim", began.elapsed().as_millis());
+    f.trim_ms = began.elapsed().as_millis();
     t.at_most("trim: entries, low mark and 5 %", count()?, low + low / 20, "");
     t.at_least("trim: and no more than that are taken", count()?, low - low / 20);
     t.equal("trim: of the quiet neighbours' connections are left", table::held_by(NEIGHBOURHOOD)?, NEIGHBOURS.into());
 
     let status = daemon.status()?;
-    t.at_most("the longest time without a look at the log", status.number("longest_blind_us")?, 1_000_000, " us");
-    t.at_most("memory resident after relief", daemon.kib("VmRSS")?, 1_024, " KiB");
-    t.at_most("of it anonymous", daemon.kib("RssAnon")?, 256, " KiB");
+    f.blind_us = status.number("longest_blind_us")?;
+    (f.resident_kib, f.anonymous_kib) = (daemon.kib("VmRSS")?, daemon.kib("RssAnon")?);
+    t.at_most("the longest time without a look at the log", f.blind_us, 1_000_000, " us");
+    t.at_most("memory resident after relief", f.resident_kib, 1_024, " KiB");
+    t.at_most("of it anonymous", f.anonymous_kib, 256, " KiB");
+    println!("     anonymous KiB: {}", daemon.anonymous());
     let log = call(&["log", "--json"])?;
     t.at_least("the incident log tells of the grow", log.number("grows")?, 1);
     t.at_least("and of the trim", log.number("trims")?, 1);

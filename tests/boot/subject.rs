@@ -18,7 +18,7 @@ const PROGRAM: &str = "/ctwarden";
 const CONFIG: &str = "/etc/config/ctwarden";
 const LOG: &str = "/tmp/log";
 /// No answer takes longer, emulated on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What came of a command.
 pub struct Ran {
@@ -149,5 +149,23 @@ impl Daemon {
         let text = fs::read_to_string(&path).map_err(|e| format!("{path}: {e}"))?;
         let line = text.lines().find_map(|l| l.strip_prefix(what)?.strip_prefix(':'));
         line.and_then(|l| l.split_whitespace().next()?.parse().ok()).ok_or_else(|| format!("{path}: no {what}"))
+    }
+
+    /// Where its anonymous memory is: `KiB of which mapping`, by address.
+    pub fn anonymous(&self) -> String {
+        let text = fs::read_to_string(format!("/proc/{}/smaps", self.child.id())).unwrap_or_default();
+        let (mut mapping, mut parts) = (String::new(), Vec::new());
+        for line in text.lines() {
+            let mut words = line.split_whitespace();
+            match (words.next(), words.next()) {
+                (Some("Anonymous:"), Some(kib)) if kib != "0" => parts.push(format!("{kib} of {mapping}")),
+                (Some(range), Some(_)) if range.contains('-') => {
+                    let name = words.nth(3).unwrap_or("no file");
+                    mapping = format!("{range} {name}");
+                }
+                _ => {}
+            }
+        }
+        parts.join(", ")
     }
 }

@@ -37,21 +37,14 @@ pub struct Also {
     pub hog_permille: Option<u64>,
     /// The attackers' own new connections: at least this many a second.
     pub hog_per_second: Option<u64>,
-    /// The guard's share of one core: at most.
-    pub cpu_permille: Option<u64>,
     /// The neighbour without a guard: less than this, or the attack was none.
     pub unguarded_below_permille: Option<u64>,
     /// Idle flows are reported, not judged: among hundreds of light holders nothing tells them apart.
     pub idle_excepted: bool,
 }
 
-const NOTHING_ELSE: Also = Also {
-    hog_permille: None,
-    hog_per_second: None,
-    cpu_permille: Some(30),
-    unguarded_below_permille: None,
-    idle_excepted: false,
-};
+const NOTHING_ELSE: Also =
+    Also { hog_permille: None, hog_per_second: None, unguarded_below_permille: None, idle_excepted: false };
 /// What a hog may still do, from issue to issue: it is slowed, not cut off.
 const HOG_GOES_ON: Also = Also { hog_per_second: Some(10), ..NOTHING_ELSE };
 

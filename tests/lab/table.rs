@@ -5,6 +5,8 @@ use crate::scenario::Must;
 use crate::trial::Row;
 use std::fmt::Write;
 
+/// The guard's share of one core while relief lasts, whatever the attack: at most.
+const CPU_PERMILLE: u64 = 30;
 /// The neighbour's share that every guarded row must reach, and what the reported ones aim at.
 const NEIGHBOUR_PERMILLE: u64 = 999;
 const AIM_PERMILLE: u64 = 990;
@@ -40,6 +42,9 @@ fn judge_unguarded(row: &Row) -> Option<Vec<String>> {
 
 fn judge_guarded(row: &Row) -> Option<Vec<String>> {
     let mut faults: Vec<String> = row.fault.iter().cloned().collect();
+    if let (Contender::Guard, Some(cpu)) = (row.contender, row.cpu_permille) {
+        check(&mut faults, cpu <= CPU_PERMILLE, || format!("CPU {}", percent(cpu)));
+    }
     if let Must::Report = row.scenario.must {
         return if faults.is_empty() { None } else { Some(faults) };
     }
@@ -58,9 +63,6 @@ fn judge_guarded(row: &Row) -> Option<Vec<String>> {
         }
         if let Some(least) = also.hog_per_second {
             check(&mut faults, row.hog_answered >= least * row.seconds, || format!("hog's own {}", row.hog()));
-        }
-        if let (Some(most), Some(cpu)) = (also.cpu_permille, row.cpu_permille) {
-            check(&mut faults, cpu <= most, || format!("CPU {}", percent(cpu)));
         }
     } else {
         check(&mut faults, row.acts == 0, || format!("{} acts where none was needed", row.acts));

@@ -17,7 +17,7 @@ export function entries(number, lan, hog, phone) {
 		if (kind < 11)
 			lines.push(`-A -p tcp -s ${hog} -d ${far} --sport ${port} --dport 6881 --state ESTABLISHED -t ${300 + i % 3000} -u SEEN_REPLY,ASSURED`);
 		else if (kind < 13)
-			lines.push(`-A -p udp -s ${phone} -d 198.51.100.53 --sport ${port} --dport 53 -t 25`);
+			lines.push(`-A -p udp -s ${phone} -d 198.51.100.53 --sport ${port} --dport 53 -t 28`);
 		else if (kind < 15)
 			lines.push(`-A -p tcp -s ${SIX}${(i % 3 + 16).toString(16)} -d 2001:db8:9::${(i & 0xffff).toString(16)} --sport ${port} --dport 443 --state ESTABLISHED -t 3000 -u SEEN_REPLY,ASSURED`);
 		else
@@ -81,10 +81,11 @@ export class Lab {
 		return this.inside('nft', 'list', 'ruleset');
 	}
 
-	// Fills the table to `part` (of 1; without a limit of our own: of 16,384).
+	// Fills the table anew, to `part` (of 1; without a limit of our own: of 16,384).
 	fill(part) {
 		const file = path.join(this.folder, 'entries');
-		fs.writeFileSync(file, entries(Math.round(Math.min(this.max(), 16384) * part) - this.count(), '192.168.7', HOG, PHONE));
+		fs.writeFileSync(file, entries(Math.round(Math.min(this.max(), 16384) * part), '192.168.7', HOG, PHONE));
+		execFileSync('ip', [ 'netns', 'exec', ROUTER, 'conntrack', '-F' ], { stdio: 'ignore' });
 		this.inside('conntrack', '-R', file);
 		return this.count();
 	}

@@ -48,7 +48,8 @@ const site = {
 	config: () => sh('cat /etc/config/ctwarden'),
 	fill(part) {
 		const file = path.join(folder, 'entries');
-		fs.writeFileSync(file, entries(Math.round(Math.min(this.max(), 16384) * part) - this.count(), LAN, HOG, PHONE));
+		fs.writeFileSync(file, entries(Math.round(Math.min(this.max(), 16384) * part), LAN, HOG, PHONE));
+		inside('conntrack', '-F');
 		inside('conntrack', '-R', file);
 	},
 	...leases(() => inside('nft', 'list', 'ruleset')),

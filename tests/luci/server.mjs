@@ -17,9 +17,9 @@ const acl = json('root/usr/share/rpcd/acl.d/luci-app-ctwarden.json')['luci-app-c
 const BASE = { read: { uci: [ 'get', 'changes' ] }, write: { uci: [ 'add', 'apply', 'confirm', 'delete', 'set' ] } };
 
 export class Server {
-	// `backend(object, method, args)` gives [status, data]; status -1: there is no such object.
-	constructor({ backend, uci, hosts }) {
-		Object.assign(this, { backend, uci, hosts, log: [], replies: [], translations: null, rewrite: null });
+	// `backend(object, method, args)` gives [status, data]; status -1: there is no such object, as `exists(object)` says too.
+	constructor({ backend, exists, uci, hosts }) {
+		Object.assign(this, { backend, exists, uci, hosts, log: [], replies: [], translations: null, rewrite: null });
 		this.sessions = new Map([ [ 'r'.repeat(32), { user: 'root', groups: [ 'read', 'write' ] } ], [ 'g'.repeat(32), { user: 'guest', groups: [ 'read' ] } ], [ 'n'.repeat(32), { user: 'nobody', groups: [] } ] ]);
 		this.http = http.createServer((request, response) => this.serve(request, response).catch(err => {
 			response.writeHead(500);
@@ -52,6 +52,9 @@ export class Server {
 		if (message.jsonrpc != '2.0' || message.method != 'call' || !Array.isArray(params) || params.length < 3)
 			return error(-32600, 'Invalid request');
 		const [ sid, object, method, args = {} ] = params, session = this.sessions.get(sid);
+		// uhttpd looks for the object first, LuCI for the permission; and LuCI drops what is said beside an error.
+		if (place == '/ubus' && !this.exists(object))
+			return error(-32000, 'Object not found');
 		if (!session || !this.allowed(session, object, method, args)) {
 			this.log.push({ user: session?.user, object, method, args, denied: true });
 			return error(-32002, 'Access denied');
@@ -69,8 +72,8 @@ export class Server {
 			answer = this.rewrite(object, method, answer);
 		entry.status = answer[0];
 		if (answer[0] == -1)
-			return place == '/ubus' ? error(-32000, 'Object not found') : result([ 4 ]);
-		return result(answer);
+			return result([ 4 ]);
+		return result(answer[0] && place != '/ubus' ? answer.slice(0, 1) : answer);
 	}
 
 	async serve(request, response) {

@@ -38,7 +38,17 @@ if [ -z "$jail" ] || (ulimit -r 1) 2>/dev/null; then
     check "realtime, asked no more" eventually 12 turn -
 else
     echo "not tried: realtime in the jail (root may not raise limits on this machine)"
+    router "uci set ctwarden.main.realtime=1; uci commit ctwarden; reload_config"
+    sleep 5
+    check "realtime, asked in vain: it is said" has 'realtime: permission denied' "$(router logread)"
+    check "realtime, asked in vain: it runs all the same" answers
+    router "uci set ctwarden.main.realtime=0; uci commit ctwarden; reload_config"
+    sleep 5
 fi
+router "uci set ctwarden.main.textfile=1; uci commit ctwarden; reload_config"
+check "metrics for a textfile collector" eventually 30 router "grep -q ^ctwarden_ /var/prometheus/ctwarden.prom"
+router "uci set ctwarden.main.textfile=0; uci commit ctwarden; reload_config"
+check "no more" eventually 15 not router "test -e /var/prometheus/ctwarden.prom"
 # Another user is no matter of a signal.
 router "uci set ctwarden.main.backend=script; uci commit ctwarden; reload_config"
 runs_as() { has "^Uid:[[:space:]]+$1[[:space:]]" "$(cat "/proc/$(daemons)/status")" && answers; }

@@ -6,12 +6,11 @@ use ctwarden::entry::Class;
 use ctwarden::history::{History, NUMBER_MOST, SLOTS_MOST, Slot, Span};
 use ctwarden::incident::{ASKED, CULPRITS, Culprit, Culprits, Incident, KEPT};
 use ctwarden::lease::{Lease, Scope};
-use ctwarden::metrics::{Holding, Metrics};
-use ctwarden::observe::tally::{Basis, Share, Tally};
+use ctwarden::metrics::{Metrics, ROWS};
+use ctwarden::observe::tally::{Basis, Tally};
 use ctwarden::out::{Json, Out};
 use ctwarden::protocol::{Answer, By, Done, Log, ROWS_MOST, Request, Status, Top, TopKey, TopRow, Windows};
 use ctwarden::rung::Rung;
-use ctwarden::totals::Totals;
 use ctwarden::units::{Entries, Millis, Permille};
 use ctwarden::who::{Asked, Who};
 use ctwarden::wire::blob::{Fields, Value, Writer};
@@ -116,20 +115,7 @@ pub fn full_history() -> Answer {
 }
 
 pub fn full_metrics() -> Answer {
-    let evidence = Evidence { verdict: Verdict::Filling, table: table(), fill_rate: 1, ..Evidence::default() };
-    Answer::Metrics(Metrics {
-        now: Millis(u64::MAX),
-        evidence,
-        dry_run: false,
-        refused_ever: u32::MAX,
-        incidents: u32::MAX,
-        totals: Totals::new(),
-        left: [255, 0],
-        shedding: 255,
-        lifeline: true,
-        open_left: Some(Millis(u64::MAX)),
-        holding: Some(Holding { at: Millis(0), classes: [u32::MAX; 5], top: Share(3012) }),
-    })
+    Answer::Metrics(Metrics(std::iter::repeat_n(u32::MAX - 1, ROWS).collect()))
 }
 
 fn answers() -> Vec<Answer> {

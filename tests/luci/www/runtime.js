@@ -382,7 +382,7 @@ const form = (() => {
 				this.map.options.forEach(o => Object.keys(o.widgets).forEach(other => o.check(other)));
 				widget.dispatchEvent(new CustomEvent('widget-change', { bubbles: true }));
 			});
-			return E('div', { 'class': 'cbi-value' }, [
+			return E('div', { 'class': 'cbi-value', 'id': 'cbi-' + this.map.config + '-' + id + '-' + this.option, 'data-name': this.option }, [
 				E('label', { 'class': 'cbi-value-title', 'for': 'widget.' + widget.id }, [ this.title || '' ]),
 				E('div', { 'class': 'cbi-value-field' }, [ widget, this.description ? E('div', { 'class': 'cbi-value-description' }, this.description) : '' ])
 			]);
@@ -394,7 +394,7 @@ const form = (() => {
 		read(w) { return w.querySelector('input').value; }
 	});
 	const Flag = Option.extend({
-		widget(id) { return E('div', { 'class': 'cbi-checkbox' }, [ input(this, id, { 'type': 'checkbox', 'checked': this.shown(id) == '1' ? '' : null }) ]); },
+		widget(id) { return E('div', { 'class': 'cbi-checkbox' }, [ E('input', { 'type': 'checkbox', 'checked': this.shown(id) == '1' ? '' : null }) ]); },
 		read(w) { return w.querySelector('input').checked ? '1' : '0'; }
 	});
 	const ListValue = Option.extend({

@@ -24,23 +24,22 @@ const CSS = [
 	'.ctw-meter{position:relative;height:1.4em;border:1px solid currentColor;border-radius:3px;overflow:hidden;margin:.5em 0}',
 	'.ctw-meter>i{position:absolute;top:0;bottom:0;left:0;opacity:.45;transition:width .3s}',
 	'.ctw-meter>b{position:absolute;top:0;bottom:0;width:0;border-left:2px dashed currentColor;opacity:.6}',
-	'.ctw-meter>span{position:absolute;left:0;right:0;text-align:center;line-height:1.3em}',
+	'.ctw-meter>span{position:absolute;left:.5em;line-height:1.3em}',
 	'.ctw-calm{background:#2e9e4f}.ctw-filling{background:#e0a100}.ctw-saturated{background:#d9362b}',
 	'.ctw-misreported,.ctw-blind{background:#7a7a7a}',
 	'.ctw-chart{position:relative;margin:1.6em 0 .2em}',
 	'.ctw-chart svg{display:block;width:100%;height:10em;border:1px solid currentColor;border-width:0 0 1px 1px}',
 	'.ctw-chart .flag{position:absolute;top:-1.5em;transform:translateX(-50%);font-size:75%;white-space:nowrap}',
-	'.ctw-chart .mark{position:absolute;right:0;font-size:75%;opacity:.8;transform:translateY(-100%)}',
+	'.ctw-chart .mark{position:absolute;left:.4em;font-size:75%;opacity:.8;transform:translateY(-100%)}',
 	'.ctw-axis{display:flex;justify-content:space-between;font-size:80%;opacity:.8}',
 	'.ctw-cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,17em),1fr));gap:1em}',
-	'.ctw-cards>div{border:1px solid;border-color:rgba(128,128,128,.5);border-radius:4px;padding:.8em;display:flex;flex-direction:column}',
+	'.ctw-cards>div{border:1px solid rgba(128,128,128,.5);border-radius:4px;padding:.8em;display:flex;flex-direction:column}',
 	'.ctw-cards>div>:last-child{margin-top:auto}',
 	'.ctw-cards .btn{width:100%;min-height:2.8em;margin:.3em 0}',
 	'.ctw-row button,.ctw-row select{margin:.15em .3em .15em 0}',
 	'.ctw select,.ctw-ask select{width:auto;max-width:100%}',
 	'.ctw-lines{white-space:pre-wrap;overflow-wrap:anywhere;max-height:60vh;overflow:auto;font-size:85%}',
-	'.ctw button:focus-visible,.ctw-ask button:focus-visible{outline:2px solid currentColor;outline-offset:2px}',
-	'.ctw-err{width:3px}'
+	'.ctw button:focus-visible,.ctw-ask button:focus-visible{outline:2px solid currentColor;outline-offset:2px}'
 ].join('');
 
 /* The daemon says why it does not do something, beside the status that LuCI tells of: that is kept, where it gets here. */
@@ -183,10 +182,23 @@ return baseclass.extend({
 			'class': 'ctw-meter', 'role': 'meter', 'aria-valuemin': 0, 'aria-valuemax': 100, 'aria-valuenow': Math.round(part),
 			'aria-label': _('Occupancy of the table')
 		}, [
-			E('i', { 'class': 'ctw-' + s.verdict, 'style': 'width:' + part + '%' }),
+			E('i', { 'class': 'ctw-' + this.mood(s), 'style': 'width:' + part + '%' }),
 			E([], (marks || []).map(mark => E('b', { 'style': 'left:' + mark / 10 + '%' }))),
 			E('span', {}, [ _('%s of %s (%s)').format(this.n(s.table.count), this.n(s.table.max), this.percent(s.occupancy)) ])
 		]);
+	},
+
+	p: function(...children) {
+		return E('p', {}, children);
+	},
+
+	bold: function(text) {
+		return E('p', {}, [ E('strong', {}, [ text ]) ]);
+	},
+
+	/* As bad as it is: packets are refused before the verdict says that they have been for long. */
+	mood: function(s) {
+		return s.full_for > 0 ? 'saturated' : s.verdict;
 	},
 
 	alert: function(kind, children) {
@@ -260,6 +272,10 @@ return baseclass.extend({
 		return _('That failed: %s').format(String((err && err.message) || err));
 	},
 
+	sorry: function(err) {
+		return this.alert('warning', [ this.why(err) ]);
+	},
+
 	/* Instead of a page's content, when there is nothing to show it from: what is wrong, and what can be done. */
 	trouble: function(err) {
 		const state = stateOf(err);
@@ -268,25 +284,25 @@ return baseclass.extend({
 		case 'absent':
 			return this.alert('warning', [
 				E('h4', {}, [ _('ctwarden is not running') ]),
-				E('p', {}, [ _('Nothing watches the connection tracking table. It may be switched off in the settings, have a fault in its settings, or not have been started.') ]),
+				this.p(_('Nothing watches the connection tracking table. It may be switched off in the settings, have a fault in its settings, or not have been started.')),
 				E('p', {}, [
 					this.acting(_('Start it'), 'action', ev => this.initAction('ctwarden', 'start').then(
-						() => ui.addNotification(null, E('p', {}, [ _('ctwarden was told to start.') ]), 'info'),
-						e => ui.addNotification(null, E('p', {}, [ _('It could not be started: %s').format(this.why(e)) ]), 'warning')))
+						() => ui.addNotification(null, this.p(_('ctwarden was told to start.')), 'info'),
+						e => ui.addNotification(null, this.p(_('It could not be started: %s').format(this.why(e))), 'warning')))
 				])
 			]);
 		case 'denied':
 			return this.alert('warning', [
 				E('h4', {}, [ _('No access') ]),
-				E('p', {}, [ _('This login is not allowed to see how ctwarden is.') ])
+				this.p(_('This login is not allowed to see how ctwarden is.'))
 			]);
 		case 'old':
 			return this.alert('warning', [
 				E('h4', {}, [ _('ctwarden is too old for these pages') ]),
-				E('p', {}, [ _('Install the ctwarden and luci-app-ctwarden packages of one version.') ])
+				this.p(_('Install the ctwarden and luci-app-ctwarden packages of one version.'))
 			]);
 		}
-		return this.alert('warning', [ E('h4', {}, [ _('ctwarden does not answer') ]), E('p', {}, [ this.why(err) ]) ]);
+		return this.alert('warning', [ E('h4', {}, [ _('ctwarden does not answer') ]), this.p(this.why(err)) ]);
 	},
 
 	/* A status that these pages can show; else it is of an older daemon. */
@@ -324,7 +340,7 @@ return baseclass.extend({
 				window.setTimeout(() => { if (opener && opener.isConnected) opener.focus(); }, 50);
 			};
 			const closing = label => E('button', { 'type': 'button', 'class': 'btn cbi-button', 'click': close }, [ label ]);
-			const failed = err => open && show([ this.alert('warning', [ this.why(err) ]) ], [ closing(_('Close')) ]);
+			const failed = err => open && show([ this.sorry(err) ], [ closing(_('Close')) ]);
 			const wait = text => show([ E('p', { 'class': 'spinning', 'role': 'status' }, [ text ]) ], [ closing(_('Close')) ]);
 
 			wait(_('Asking ctwarden what that would do…'));
@@ -362,7 +378,7 @@ return baseclass.extend({
 		const names = this.stepNames();
 
 		return [
-			E('p', {}, [ E('strong', {}, [ words.format(this.n(Math.max(0, done.before - done.after)), this.n(done.before)) ]) ]),
+			this.bold(words.format(this.n(Math.max(0, done.before - done.after)), this.n(done.before))),
 			E('ul', {}, (done.steps || []).map((n, i) => n > 0 ? E('li', {}, [ this.n(n) + ' ' + names[i] ]) : ''))
 		];
 	},
@@ -373,11 +389,23 @@ return baseclass.extend({
 
 	did: function(done) {
 		if (done.dry_run)
-			return [ E('p', {}, [ _('Dry run is on in the settings: nothing was changed.') ]), E([], this.would(done)) ];
+			return [ this.p(_('Dry run is on in the settings: nothing was changed.')), E([], this.would(done)) ];
 		return [
-			E('p', {}, [ E('strong', {}, [ _('%s connections before, %s now, as read back.').format(this.n(done.before), this.n(done.after)) ]) ]),
-			E('p', {}, [ _('It took %s.').format(this.span(done.took)) ])
+			this.bold(_('%s connections before, %s now, as read back.').format(this.n(done.before), this.n(done.after))),
+			this.p(_('It took %s.').format(this.span(done.took)))
 		];
+	},
+
+	/* What the limit should be, every number explained. `words` take the limit and what it costs. */
+	plan: function(words, plan) {
+		return [
+			this.bold(words.format(this.n(plan.max), '%1024.1mB'.format(plan.cost_kib * 1024))),
+			this.table([ _('Step'), _('Value'), _('Why') ], L.toArray(plan.steps).map(step => [ this.say(step.what), step.value, this.say(step.why) ]), '')
+		];
+	},
+
+	dryRun: function(s) {
+		return s.dry_run ? this.alert('notice', [ _('Dry run: ctwarden decides and reports, and changes nothing.') ]) : '';
 	},
 
 	/* The router's own knowledge of who is who: address → [{ name, mac }]. An IPv6 /64 has all in it. */

@@ -21,12 +21,12 @@ return view.extend({
 			ask: () => ctw.trim(undefined, only, true),
 			tell: answer => [
 				E([], ctw.would(answer)),
-				E('p', {}, [ _('Their programs have to connect again. Protected connections stay, the firewall stays closed.') ])
+				ctw.p(_('Their programs have to connect again. Protected connections stay, the firewall stays closed.'))
 			],
 			go: _('Trim'),
 			act: () => ctw.trim(undefined, only),
 			told: answer => ctw.did(answer)
-		}).then(() => this.look());
+		}).then(() => { this.look(); });
 	},
 
 	flush: function(ev) {
@@ -35,12 +35,12 @@ return view.extend({
 			ask: () => ctw.flush(undefined, true),
 			tell: answer => [
 				E([], ctw.would(answer)),
-				E('p', {}, [ _('Every connection through the router has to find its way again: calls drop, downloads may stop, and so may this page for a moment. Protected connections stay, the firewall stays closed.') ])
+				ctw.p(_('Every connection through the router has to find its way again: calls drop, downloads may stop, and so may this page for a moment. Protected connections stay, the firewall stays closed.'))
 			],
 			go: _('Flush'),
 			act: () => ctw.flush(true),
 			told: answer => ctw.did(answer)
-		}).then(() => this.look());
+		}).then(() => { this.look(); });
 	},
 
 	open: function(ev) {
@@ -50,21 +50,21 @@ return view.extend({
 			title: _('Open'),
 			ask: () => ctw.open(scope, minutes * 60, undefined, true),
 			tell: answer => [
-				E('p', {}, [ E('strong', {}, [ _('Lets in for %d minutes: %s.').format(minutes, ctw.scopeName(scope)) ]) ]),
+				ctw.bold(_('Lets in for %d minutes: %s.').format(minutes, ctw.scopeName(scope))),
 				scope == 'all' ? ctw.alert('error', [ _('Strangers get in, as if there were no firewall.') ]) : '',
-				E('p', {}, [ _('To make room, the table is trimmed first.') ]),
+				ctw.p(_('To make room, the table is trimmed first.')),
 				E([], ctw.would(answer)),
-				E('p', {}, [ _('The kernel closes it again within 30 seconds should ctwarden be gone.') ])
+				ctw.p(_('The kernel closes it again within 30 seconds should ctwarden be gone.'))
 			],
 			go: _('Open'),
 			act: () => ctw.open(scope, minutes * 60, true),
 			told: w => [
 				w && w.open
-					? E('p', {}, [ E('strong', {}, [ _('Open: %s, for another %s.').format(ctw.scopeName(w.open.scope), ctw.span(w.open.left)) ]) ])
-					: E('p', {}, [ _('Dry run is on in the settings: nothing was changed.') ]),
-				w && w.open ? E('p', {}, [ ctw.say(w.open.impossible) ]) : ''
+					? ctw.bold(_('Open: %s, for another %s.').format(ctw.scopeName(w.open.scope), ctw.span(w.open.left)))
+					: ctw.p(_('Dry run is on in the settings: nothing was changed.')),
+				w && w.open ? ctw.p(ctw.say(w.open.impossible)) : ''
 			]
-		}).then(() => this.look());
+		}).then(() => { this.look(); });
 	},
 
 	close: function(ev) {
@@ -72,18 +72,18 @@ return view.extend({
 			title: _('Close'),
 			ask: () => ctw.readStatus(),
 			tell: s => [
-				E('p', {}, [ s.windows.open
+				ctw.p(s.windows.open
 					? _('Ends at once: open for %s.').format(ctw.scopeName(s.windows.open.scope))
-					: _('Nothing is open.') ]),
-				E('p', {}, [ _('Hosts and destinations that are no longer slowed down: %s.').format(ctw.n(s.windows.shedding)) ])
+					: _('Nothing is open.')),
+				ctw.p(_('Hosts and destinations that are no longer slowed down: %s.').format(ctw.n(s.windows.shedding)))
 			],
 			go: _('Close'),
 			style: 'apply',
 			act: () => ctw.close(),
-			told: w => [ E('p', {}, [ w && (w.open || w.shedding)
+			told: w => [ ctw.p(w && (w.open || w.shedding)
 				? _('Still open or slowed down: see below.')
-				: _('Closed. Nothing is open and nobody is slowed down.') ]) ]
-		}).then(() => this.look());
+				: _('Closed. Nothing is open and nobody is slowed down.')) ]
+		}).then(() => { this.look(); });
 	},
 
 	look: function() {
@@ -100,8 +100,8 @@ return view.extend({
 		dom.content(this.lease, w.open
 			? [ ctw.alert('warning', [
 				E('h4', {}, [ _('Open: %s').format(ctw.scopeName(w.open.scope)) ]),
-				E('p', {}, [ _('Closes by itself in'), ' ', E('strong', { 'role': 'timer' }, [ '%02d:%02d'.format(Math.floor(left / 60000), Math.floor(left / 1000) % 60) ]) ]),
-				E('p', {}, [ ctw.say(w.open.impossible) ])
+				ctw.p(_('Closes by itself in'), ' ', E('strong', { 'role': 'timer' }, [ '%02d:%02d'.format(Math.floor(left / 60000), Math.floor(left / 1000) % 60) ])),
+				ctw.p(ctw.say(w.open.impossible))
 			]) ]
 			: []);
 	},
@@ -118,10 +118,10 @@ return view.extend({
 		this.windows = s.windows;
 		this.cards.style.display = '';
 		dom.content(this.lead, [
-			s.dry_run ? ctw.alert('notice', [ _('Dry run: ctwarden decides and reports, and changes nothing.') ]) : '',
-			E('p', {}, [ E('strong', {}, [ ctw.verdict(s) ]) ]),
+			ctw.dryRun(s),
+			ctw.bold(ctw.verdict(s)),
 			ctw.meter(s),
-			s.windows.shedding ? E('p', {}, [ _('Slowed down: %s.').format(ctw.n(s.windows.shedding)) ]) : ''
+			s.windows.shedding ? ctw.p(_('Slowed down: %s.').format(ctw.n(s.windows.shedding))) : ''
 		]);
 		dom.content(this.budget, [ _('%d of %d flushes in the last hour.').format(s.flushes, s.flushes_per_hour) ]);
 		const no = s.windows.ready ? null : (s.windows.backend == 'none'
@@ -133,7 +133,7 @@ return view.extend({
 	},
 
 	card: function(title, text, children) {
-		return E('div', {}, [ E('h4', {}, [ title ]), E('p', {}, [ text ]), E([], children) ]);
+		return E('div', {}, [ E('h4', {}, [ title ]), ctw.p(text), E([], children) ]);
 	},
 
 	choice: function(label, values) {

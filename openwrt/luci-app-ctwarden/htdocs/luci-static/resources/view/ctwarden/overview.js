@@ -198,14 +198,6 @@ return view.extend({
 		asked.length ? ctw.table([ _('When'), _('What was asked for'), _('Who asked') ], asked.slice().reverse().map(a => [ date(a.at), String(a.what), String(a.who) ]), '') : '' ];
 	},
 
-	drawSize: function(plan) {
-		return [
-			E('p', {}, [ _('The limit should be %s here. A table that is full of so many connections takes %s of memory.').format(
-				ctw.n(plan.max), '%1024.1mB'.format(plan.cost_kib * 1024)) ]),
-			ctw.table([ _('Step'), _('Value'), _('Why') ], L.toArray(plan.steps).map(step => [ ctw.say(step.what), step.value, ctw.say(step.why) ]), '')
-		];
-	},
-
 	/* Puts a look into the page. */
 	update: function(s) {
 		if (s.trouble) {
@@ -215,11 +207,11 @@ return view.extend({
 			return;
 		}
 		const chart = this.charts[this.span];
-		const kind = { calm: 'success', filling: 'warning', saturated: 'error' }[s.verdict] || 'notice';
+		const kind = { calm: 'success', filling: 'warning', saturated: 'error' }[ctw.mood(s)] || 'notice';
 
 		this.body.style.display = '';
 		dom.content(this.lead, [
-			s.dry_run ? ctw.alert('notice', [ _('Dry run: ctwarden decides and reports, and changes nothing.') ]) : '',
+			ctw.dryRun(s),
 			ctw.alert(kind, [ E('h4', { 'id': 'ctw-verdict' }, [ ctw.verdict(s, this.rate()) ]) ]),
 			ctw.meter(s, chart ? [ chart.low, chart.high ] : [])
 		]);
@@ -239,7 +231,7 @@ return view.extend({
 			answer => dom.content(this.incidents, this.drawIncidents(L.toArray(answer.incidents), L.toArray(answer.asked), s)),
 			err => {
 				this.seen = null;
-				dom.content(this.incidents, [ ctw.alert('warning', [ ctw.why(err) ]) ]);
+				dom.content(this.incidents, [ ctw.sorry(err) ]);
 			});
 	},
 
@@ -270,7 +262,7 @@ return view.extend({
 
 		poll.add(() => this.look(), 3);
 		/* Not waited for: the page is there without them. */
-		ctw.size().then(plan => dom.content(this.size, this.drawSize(plan)), err => dom.content(this.size, [ ctw.alert('warning', [ ctw.why(err) ]) ]));
+		ctw.size().then(plan => dom.content(this.size, ctw.plan(_('The limit should be %s here. A table that is full of so many connections takes %s of memory.'), plan)), err => dom.content(this.size, [ ctw.sorry(err) ]));
 		ctw.hosts().then(known => {
 			this.known = known;
 			this.seen = null;

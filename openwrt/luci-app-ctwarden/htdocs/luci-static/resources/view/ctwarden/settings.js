@@ -127,14 +127,16 @@ return view.extend({
 	form: function() {
 		const m = this.map = new form.Map('ctwarden', null, null);
 		const units = _('(or as %s)');
+		const value = (tab, ...rest) => this.field(s, tab, form.Value, ...rest);
+		const flag = (...rest) => this.flag(s, ...rest);
 		let s = m.section(form.NamedSection, 'main', 'ctwarden', _('The guard'));
 
 		s.tab('relief', _('Relief'));
 		s.tab('emergency', _('Emergency'));
 		s.tab('lan', _('LAN'));
 
-		this.flag(s, 'relief', 'enabled', _('Enabled'), _('Watch the table and relieve it.'), true);
-		this.flag(s, 'relief', 'dry_run', _('Dry run'), _('Decide and report everything, change nothing.'), false);
+		flag('relief', 'enabled', _('Enabled'), _('Watch the table and relieve it.'), true);
+		flag('relief', 'dry_run', _('Dry run'), _('Decide and report everything, change nothing.'), false);
 		this.choices(this.field(s, 'relief', form.ListValue, 'policy', _('Policy'), _('How far relief may go, each step only if the one before did not do.'), 'flush'), [
 			[ 'watch', _('watch: report only') ],
 			[ 'relief', _('relief: raise the limit, trim, slow down') ],
@@ -144,55 +146,56 @@ return view.extend({
 		this.choices(this.field(s, 'relief', form.DynamicList, 'ladder', _('Steps'), _('The steps one by one, instead of a policy. Each once.'), null, (id, value) =>
 			value === '' || ctw.RUNGS.indexOf(value) >= 0 ? true : _('one of: %s').format(ctw.RUNGS.join(', '))),
 		ctw.RUNGS.map(rung => [ rung, ctw.rungName(rung) ]));
-		this.field(s, 'relief', form.Value, 'high', _('High mark'), _('Relief starts when the table is this full, in percent.'), '85', within(10, 99, { '': 10, '%': 10 }));
-		this.field(s, 'relief', form.Value, 'low', _('Low mark'), _('Relief stops here, in percent.'), '60',
+		value('relief', 'high', _('High mark'), _('Relief starts when the table is this full, in percent.'), '85', within(10, 99, { '': 10, '%': 10 }));
+		value('relief', 'low', _('Low mark'), _('Relief stops here, in percent.'), '60',
 			this.fits(within(5, 98, { '': 10, '%': 10 }), 'main', 'high', (low, high) => low < high, _('below the high mark, which is %s')));
-		this.field(s, 'relief', form.Value, 'hold', _('Patience'), _('How long connections must have been refused before a step that hurts, in seconds.'), '10', within(0, 600, SECONDS, units.format('500ms, 2m')));
-		this.field(s, 'relief', form.Value, 'flushes_per_hour', _('Flushes an hour'), _('At most so many. 0 is never.'), '4', within(0, 16));
-		this.field(s, 'relief', form.Value, 'flush_gain', _('Least gain of a flush'), _('A flush that kept the table usable for less is not repeated within the hour, in seconds.'), '60', within(0, 3600, SECONDS, units.format('500ms, 2m')));
+		value('relief', 'hold', _('Patience'), _('How long connections must have been refused before a step that hurts, in seconds.'), '10', within(0, 600, SECONDS, units.format('500ms, 2m')));
+		value('relief', 'flushes_per_hour', _('Flushes an hour'), _('At most so many. 0 is never.'), '4', within(0, 16));
+		value('relief', 'flush_gain', _('Least gain of a flush'), _('A flush that kept the table usable for less is not repeated within the hour, in seconds.'), '60', within(0, 3600, SECONDS, units.format('500ms, 2m')));
 
-		this.flag(s, 'relief', 'realtime', _('Before everything else'), _('Run before all that is not of the real-time class, so that a flood on a single core cannot starve it. From the next start on.'), false);
+		flag('relief', 'realtime', _('Before everything else'), _('Run before all that is not of the real-time class, so that a flood on a single core cannot starve it. From the next start on.'), false);
+		flag('relief', 'textfile', _('Textfile of metrics'), _('Write metrics to /var/prometheus/ctwarden.prom every 15 s, for a textfile collector.'), false);
 
 		this.choices(this.field(s, 'emergency', form.ListValue, 'backend', _('Emergency rules'), _('Where they go.'), 'auto'), [
 			[ 'auto', _('whatever is found') ], [ 'fw4', 'fw4' ], [ 'nft', 'nft' ], [ 'iptables', 'iptables' ], [ 'snapshot', _('snapshot: iptables without xt_recent') ], [ 'script', _('script: the firewall is stopped and started') ], [ 'none', _('none') ]
 		]);
-		this.field(s, 'emergency', form.Value, 'shed_seconds', _('Slow down for'), _('New connections of one host, or to one destination, for so long at a stretch, in seconds.'), '600', within(30, 86400, SECONDS, units.format('45s, 2m')));
-		this.field(s, 'emergency', form.Value, 'shed_count', _('And to so many at a time'), _('0 is not. Only with nft; needs kmod-nft-connlimit.'), '0', within(0, 256));
+		value('emergency', 'shed_seconds', _('Slow down for'), _('New connections of one host, or to one destination, for so long at a stretch, in seconds.'), '600', within(30, 86400, SECONDS, units.format('45s, 2m')));
+		value('emergency', 'shed_count', _('And to so many at a time'), _('0 is not. Only with nft; needs kmod-nft-connlimit.'), '0', within(0, 256));
 		this.choices(this.field(s, 'emergency', form.ListValue, 'open_scope', _('Open'), _('How far it opens, while packets are refused.'), 'router'), [
 			[ 'router', _('router: the LAN to the ports below') ], [ 'lan', _('lan: that, and TCP that is not translated (IPv6)') ], [ 'all', _('all: everything from everywhere. Strangers get in') ]
 		]);
-		this.field(s, 'emergency', form.Value, 'open_seconds', _('Open for'), _('At most, in seconds.'), '600', within(30, 86400, SECONDS, units.format('45s, 2m')));
-		this.field(s, 'emergency', form.Value, 'opens_per_hour', _('Openings an hour'), _('At most so many by itself. 0 is never.'), '2', within(0, 16));
+		value('emergency', 'open_seconds', _('Open for'), _('At most, in seconds.'), '600', within(30, 86400, SECONDS, units.format('45s, 2m')));
+		value('emergency', 'opens_per_hour', _('Openings an hour'), _('At most so many by itself. 0 is never.'), '2', within(0, 16));
 
-		this.flag(s, 'lan', 'lifeline', _('Lifeline'), _('Keep the ports below and DHCP reachable from the LAN when the table is full.'), true);
-		this.flag(s, 'lan', 'lifeline_dns', _('DNS too'), _('Not where a NAT rule touches port 53.'), false);
+		flag('lan', 'lifeline', _('Lifeline'), _('Keep the ports below and DHCP reachable from the LAN when the table is full.'), true);
+		flag('lan', 'lifeline_dns', _('DNS too'), _('Not where a NAT rule touches port 53.'), false);
 		this.field(s, 'lan', form.DynamicList, 'lan', _('Interfaces'), _('Those that are the LAN, up to 4.'), 'br-lan', (id, value) =>
 			value.length <= 15 && !/[/\s\x00-\x1f\x7f]/.test(value) && value != '.' && value != '..' ? true : _('an interface, of up to 15 bytes'));
 		this.field(s, 'lan', form.DynamicList, 'ports', _('Ports'), _('TCP ports of the router, up to 8.'), null, within(1, 65535)).placeholder = '22 80 443';
 
 		s = m.section(form.NamedSection, 'sizing', 'sizing', _('The limit'));
-		this.field(s, null, form.Value, 'max', _('Limit'), _('Entries that the table may have: auto, or a number.'), 'auto',
+		value(null, 'max', _('Limit'), _('Entries that the table may have: auto, or a number.'), 'auto',
 			this.fits(this.fits(autoOr(within(128, 16777216)), 'sizing', 'floor', (max, floor) => max >= floor, _('at least the floor, which is %s')),
 				'sizing', 'ceiling', (max, ceiling) => max <= ceiling, _('at most the ceiling, which is %s')));
-		this.field(s, null, form.Value, 'ram_percent', _('Share of the memory'), _('auto: a full table may take so much of what the system and the radios leave, in percent.'), '12', within(1, 50, { '': 10, '%': 10 }));
-		this.field(s, null, form.Value, 'reserve', _('Reserve'), _('Memory that must stay available when the limit is raised, in megabytes.'), '8', within(0, 4096, MEGABYTES, units.format('8192K')));
-		this.field(s, null, form.Value, 'floor', _('Floor'), _('auto never goes below.'), '8192',
+		value(null, 'ram_percent', _('Share of the memory'), _('auto: a full table may take so much of what the system and the radios leave, in percent.'), '12', within(1, 50, { '': 10, '%': 10 }));
+		value(null, 'reserve', _('Reserve'), _('Memory that must stay available when the limit is raised, in megabytes.'), '8', within(0, 4096, MEGABYTES, units.format('8192K')));
+		value(null, 'floor', _('Floor'), _('auto never goes below.'), '8192',
 			this.fits(within(128, 16777216), 'sizing', 'ceiling', (floor, ceiling) => floor <= ceiling, _('at most the ceiling, which is %s')));
-		this.field(s, null, form.Value, 'ceiling', _('Ceiling'), _('auto never goes above.'), '262144', within(128, 16777216));
-		this.field(s, null, form.Value, 'buckets', _('Hash slots'), _('auto, or a number from an eighth of the limit to the limit.'), 'auto',
+		value(null, 'ceiling', _('Ceiling'), _('auto never goes above.'), '262144', within(128, 16777216));
+		value(null, 'buckets', _('Hash slots'), _('auto, or a number from an eighth of the limit to the limit.'), 'auto',
 			this.fits(autoOr(within(128, 16777216)), 'sizing', 'max', (buckets, max) => buckets <= max && max <= buckets * 8, _('from 1/8 of the limit to the limit, which is %s')));
-		this.flag(s, null, 'enforce', _('Lower it too'), _('Also lower a limit that the system or you have set higher.'), false);
+		flag(null, 'enforce', _('Lower it too'), _('Also lower a limit that the system or you have set higher.'), false);
 
 		s = m.section(form.TypedSection, 'protect', _('Protected connections'), _('They are never removed, not even by a flush. All that an entry gives must match; up to 16 entries.'));
 		s.anonymous = true;
 		s.addremove = true;
-		this.field(s, null, form.Value, 'name', _('Name'), _('For reports.'), null, (id, value) =>
+		value(null, 'name', _('Name'), _('For reports.'), null, (id, value) =>
 			new TextEncoder().encode(value).length <= 32 && !/[\x00-\x1f\x7f-\x9f]/.test(value) ? true : _('up to 32 bytes without control characters'));
-		this.field(s, null, form.Value, 'source', _('Source'), _('Who opened the connection.'), null, network).placeholder = '192.168.1.20';
-		this.field(s, null, form.Value, 'destination', _('Destination'), _('Where to, before any NAT.'), null, network).placeholder = '203.0.113.0/24';
-		this.field(s, null, form.Value, 'proto', _('Protocol'), null, null, protocol).placeholder = 'udp';
-		this.field(s, null, form.Value, 'port', _('Port'), _('The destination port.'), null, within(1, 65535)).placeholder = '5060';
-		this.field(s, null, form.Value, 'mark', _('Mark'), _('The connection mark.'), null, mark).placeholder = '0x10/0xff';
+		value(null, 'source', _('Source'), _('Who opened the connection.'), null, network).placeholder = '192.168.1.20';
+		value(null, 'destination', _('Destination'), _('Where to, before any NAT.'), null, network).placeholder = '203.0.113.0/24';
+		value(null, 'proto', _('Protocol'), null, null, protocol).placeholder = 'udp';
+		value(null, 'port', _('Port'), _('The destination port.'), null, within(1, 65535)).placeholder = '5060';
+		value(null, 'mark', _('Mark'), _('The connection mark.'), null, mark).placeholder = '0x10/0xff';
 		return m;
 	},
 
@@ -200,10 +203,8 @@ return view.extend({
 	effect: function() {
 		const max = this.value('sizing', 'max'), percent = parseInt(this.value('sizing', 'ram_percent'), 10);
 
-		return ctw.size(max && max != 'auto' ? +max : undefined, percent || undefined).then(plan => [
-			E('p', {}, [ E('strong', {}, [ _('With this the limit is %s, and a full table takes %s of memory.').format(ctw.n(plan.max), '%1024.1mB'.format(plan.cost_kib * 1024)) ]) ]),
-			ctw.table([ _('Step'), _('Value'), _('Why') ], L.toArray(plan.steps).map(step => [ ctw.say(step.what), step.value, ctw.say(step.why) ]), '')
-		], err => [ E('p', {}, [ ctw.why(err) ]) ]).then(nodes => dom.content(this.cost, nodes));
+		return ctw.size(max && max != 'auto' ? +max : undefined, percent || undefined).then(plan => ctw.plan(_('With this the limit is %s, and a full table takes %s of memory.'), plan),
+			err => [ ctw.p(ctw.why(err)) ]).then(nodes => dom.content(this.cost, nodes));
 	},
 
 	/* A text that the daemon answers, in a dialog. */
@@ -246,7 +247,7 @@ return view.extend({
 				nodes,
 				ctw.section(_('What this limit costs'), [ this.cost ]),
 				ctw.section(_('Trying it out'), [
-					E('p', {}, [ _('The check reads the saved file as the daemon does. The drill plays an attack to the guard under the settings in force, and shows what it would do; nothing is touched.') ]),
+					ctw.p(_('The check reads the saved file as the daemon does. The drill plays an attack to the guard under the settings in force, and shows what it would do; nothing is touched.')),
 					E('div', { 'class': 'ctw-row' }, [
 						ctw.button(_('Check'), 'action', ev => this.lines(_('Check'), () => ctw.check(), ev)),
 						ctw.acting(_('Drill'), 'action', ev => this.lines(_('Drill'), () => ctw.drill(), ev))

@@ -38,14 +38,14 @@ return view.extend({
 			title: _('Slow down %s').format(key),
 			ask: () => ctw.shed(key, 600, true),
 			tell: answer => [
-				answer && answer.touched >= 0 ? E('p', {}, [ E('strong', {}, [ _('It has %s connections now, which stay.').format(ctw.n(answer.touched)) ]) ]) : '',
-				E('p', {}, [ _('New connections are let through at a limited rate: 20 a second for a host, 100 a second for a destination. The kernel ends it by itself.') ]),
-				E('p', {}, [ E('label', {}, [ _('For'), ' ', minutes ]) ])
+				answer && answer.touched >= 0 ? ctw.bold(_('It has %s connections now, which stay.').format(ctw.n(answer.touched))) : '',
+				ctw.p(_('New connections are let through at a limited rate: 20 a second for a host, 100 a second for a destination. The kernel ends it by itself.')),
+				ctw.p(E('label', {}, [ _('For'), ' ', minutes ]))
 			],
 			go: _('Slow down'),
 			act: () => ctw.shed(key, minutes.value * 60),
-			told: answer => [ E('p', {}, [ answer && answer.dry_run ? _('Dry run is on in the settings: nothing was changed.') : _('%s is slowed down for %d minutes.').format(key, minutes.value) ]) ]
-		}).then(() => this.refresh());
+			told: answer => [ ctw.p(answer && answer.dry_run ? _('Dry run is on in the settings: nothing was changed.') : _('%s is slowed down for %d minutes.').format(key, minutes.value)) ]
+		}).then(() => { this.refresh(); });
 	},
 
 	trim: function(source, only, title, ev) {
@@ -54,12 +54,12 @@ return view.extend({
 			ask: () => ctw.trim(source, only, true),
 			tell: answer => [
 				E([], ctw.would(answer)),
-				E('p', {}, [ _('They are cut off; programs have to connect again. Protected connections stay.') ])
+				ctw.p(_('They are cut off; programs have to connect again. Protected connections stay.'))
 			],
 			go: _('Remove them'),
 			act: () => ctw.trim(source, only),
 			told: answer => ctw.did(answer)
-		}).then(() => this.refresh());
+		}).then(() => { this.refresh(); });
 	},
 
 	protect: function(key, ev) {
@@ -71,10 +71,10 @@ return view.extend({
 			title: _('Protect %s').format(key),
 			ask: () => uci.load('ctwarden'),
 			tell: () => [
-				E('p', {}, [ _('These connections are never removed, not even by a flush: %s.').format(
-					Object.keys(rule).map(option => words[option] + ' ' + rule[option]).join(', ')) ]),
-				E('p', {}, [ E('label', {}, [ _('Name, for reports'), ' ', name ]) ]),
-				E('p', {}, [ _('This becomes a part of the settings, and other unsaved changes are applied with it.') ])
+				ctw.p(_('These connections are never removed, not even by a flush: %s.').format(
+					Object.keys(rule).map(option => words[option] + ' ' + rule[option]).join(', '))),
+				ctw.p(E('label', {}, [ _('Name, for reports'), ' ', name ])),
+				ctw.p(_('This becomes a part of the settings, and other unsaved changes are applied with it.'))
 			],
 			go: _('Save & Apply'),
 			style: 'apply',
@@ -86,7 +86,7 @@ return view.extend({
 				Object.keys(rule).forEach(option => uci.set('ctwarden', id, option, rule[option]));
 				return uci.save().then(() => ui.changes.apply(true));
 			},
-			told: () => [ E('p', {}, [ _('Saved.') ]) ]
+			told: () => [ ctw.p(_('Saved.')) ]
 		});
 	},
 
@@ -129,10 +129,10 @@ return view.extend({
 
 		return [
 			ctw.section(null, [
-				E('p', {}, [ top.exact
+				ctw.p(top.exact
 					? _('All %s connections were counted.').format(ctw.n(top.count))
-					: _('From a random sample of %s of %s connections; ± is one standard error.').format(ctw.n(top.read), ctw.n(top.of)) ]),
-				top.interrupted ? E('p', {}, [ _('The table changed while it was read.') ]) : '',
+					: _('From a random sample of %s of %s connections; ± is one standard error.').format(ctw.n(top.read), ctw.n(top.of))),
+				top.interrupted ? ctw.p(_('The table changed while it was read.')) : '',
 				ctw.table([ title, _('Connections'), _('Share'), _('Actions') ], L.toArray(top.rows).map(row => [
 					this.by == 'state' ? ctw.say(row.key) : ctw.who(row.key, this.known),
 					ctw.n(row.entries),
