@@ -11,6 +11,7 @@ use crate::metrics::{Metrics, Number};
 use crate::observe::tally::Basis;
 use crate::out::Out;
 use crate::protocol::{Answer, Done, Of, Status, Top, Windows};
+use crate::rung::Rung;
 
 /// Count, max and buckets.
 pub fn table(o: &mut dyn Out, t: &Table) {
@@ -47,6 +48,9 @@ fn status(o: &mut dyn Out, s: &Status) {
     o.object("windows");
     windows(o, &s.windows);
     o.end();
+    o.array("out");
+    taken_out(s).for_each(|name| o.text("", &name));
+    o.end();
     o.number("flushes", s.flushes.0.into());
     o.number("flushes_per_hour", s.flushes.1.into());
     match &s.incident {
@@ -60,6 +64,11 @@ fn status(o: &mut dyn Out, s: &Status) {
     o.flag("log_readable", s.log_readable);
     o.number("longest_blind_us", s.longest_blind_us);
     o.maybe("allocations", s.allocations);
+}
+
+/// What is taken out, by the verb that does it.
+pub fn taken_out(s: &Status) -> impl Iterator<Item = &'static str> {
+    [Rung::Stateless, Rung::Unload].into_iter().zip(s.out).filter(|(_, out)| *out).map(|(rung, _)| rung.name())
 }
 
 fn windows(o: &mut dyn Out, w: &Windows) {

@@ -104,7 +104,7 @@ fn words(out: Sink<'_>, words: &[&str]) {
 
 fn number(n: u64) -> String<32> {
     let mut text = String::new();
-    let _ = write!(text, "{n}");
+    let _ = write!(text.as_mut_view(), "{n}");
     text
 }
 

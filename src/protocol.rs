@@ -280,6 +280,8 @@ pub struct Status {
     pub max_before: Option<Entries>,
     /// Emergency rules.
     pub windows: Windows,
+    /// Rules that look at connections, the modules: taken out.
+    pub out: [bool; 2],
     /// Flushes of the last hour and how many may be.
     pub flushes: (u8, u8),
     /// The incident that lasts or lasted last.

@@ -80,6 +80,7 @@ fn status() -> Answer {
         unusable: Rung::ALL.into_iter().collect(),
         max_before: Some(MOST),
         windows: windows(),
+        out: [true; 2],
         flushes: (u8::MAX, u8::MAX),
         incident: Some(incident()),
         log_readable: true,

@@ -18,4 +18,3 @@ pub fn unload(_: &Place, _: bool) -> Exit {
 pub fn back(_: &Place) -> Exit {
     none()
 }
-pub const fn back_logged(_: &Place) {}

@@ -111,6 +111,9 @@ fn status(s: &Status) {
         ),
     );
     window_rows(&s.windows);
+    for what in describe::taken_out(s) {
+        row("out", format_args!("{what}: `ctwarden back` puts back what it took"));
+    }
     row("flushes", format_args!("{} of {} this hour", s.flushes.0, s.flushes.1));
     if !s.log_readable {
         row("log", format_args!("/dev/kmsg cannot be read; going by the counters"));

@@ -3,7 +3,7 @@
 use super::check::{self, load_or_complain};
 use super::exit::{Exit, Why};
 use super::text::{complain, keep};
-use super::{Place, replay, show_json, take};
+use super::{Place, replay, show_json};
 use crate::daemon::control::Control;
 use crate::daemon::footing::settle;
 use crate::daemon::front::{Front, Reload, Shown};
@@ -65,11 +65,8 @@ pub fn run(place: Place, dry_run: bool, debug: bool) -> Exit {
         complain(format_args!("realtime: {}", Why(e)));
     }
     report::start(debug);
-    // Of a former run, or by hand: a guard begins with what the owner had.
-    take::back_logged(&place);
     let mut daemon = Daemon::new(place.root.clone(), config, state, control);
     daemon.run(&signals, &Here { place: &place, dry_run });
-    take::back_logged(&place);
     Exit::Done
 }
 

@@ -50,10 +50,3 @@ pub fn back(place: &Place) -> Exit {
         print(format_args!("{}", if out { "put back" } else { "nothing is out" }));
     }))
 }
-
-/// The same for a daemon that starts or ends.
-pub fn back_logged(place: &Place) {
-    if taken::back(&place.root, &place.state_dir, &mut |line| log::warn!("{line}")).is_err() {
-        log::warn!("not all that was taken out is back: see `ctwarden back`");
-    }
-}

@@ -194,6 +194,7 @@ impl Daemon {
             unusable: self.unusable.clone(),
             max_before: self.journal.change(Setting::Max).map(|c| c.before),
             windows: self.windows(),
+            out: self.state.taken_out(&self.root),
             flushes: (self.guard.ladder.flushes_within_hour(self.now()), self.settings.flushes_per_hour),
             incident: self.guard.incidents.last().cloned(),
             log_readable: self.log_readable,

@@ -7,19 +7,17 @@
 //! ```
 //!
 //! Nothing here waits, and nothing uses the heap. The shell calls /sbin/hotplug-call, or where there is none each executable
-//! file in the order of their names. The folder is looked into when it has changed.
+//! file in the order of their names.
 
 use super::bare;
-use super::root::{HOOKS, HOTPLUG_CALL, Root, SHELL, SystemPath, terminated};
+use super::root::{HOOKS, HOTPLUG_CALL, Root, SHELL, terminated};
 use ctwarden::detect::Table;
 use ctwarden::event::Event;
 use ctwarden::hook::{Caller, Hook};
 use ctwarden::units::{Entries, Millis};
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};
-use nix::sys::stat::stat;
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, setpgid};
 use std::ffi::CStr;
 use std::fmt::Write as _;
 use std::sync::Mutex;
@@ -36,6 +34,7 @@ const CALL: &CStr = c"exec </dev/null >/dev/null 2>&1
 for f in \"$0\"/*; do [ -f \"$f\" ] && [ -x \"$f\" ] && \"$f\"; done";
 /// The longest variable is a culprit's: an IPv6 address with port and protocol.
 const VARIABLE: usize = 80;
+const VARIABLES: usize = 5;
 
 pub struct Hooks {
     caller: Caller,
@@ -44,9 +43,6 @@ pub struct Hooks {
     running: Option<Running>,
     /// Calls left out since that was last said.
     left_out: u32,
-    /// When the folder was changed as it was last looked into, and whether there was anything in it.
-    looked: (i64, i64),
-    scripts: bool,
 }
 
 struct Running {
@@ -103,8 +99,6 @@ impl Hooks {
             waiting: heapless::Deque::new(),
             running: None,
             left_out: 0,
-            looked: (0, 0),
-            scripts: false,
         }
     }
 
@@ -124,7 +118,7 @@ impl Hooks {
             return Some(until);
         }
         while let Some(hook) = self.waiting.pop_front() {
-            if !self.has_scripts(root) {
+            if !has_scripts(root) {
                 self.waiting.clear();
                 self.left_out = 0;
                 return None;
@@ -148,8 +142,7 @@ impl Hooks {
     fn goes_on(&mut self, now: Millis) -> Option<Millis> {
         let run = self.running.as_mut()?;
         // Not reaped yet: until then no other process has its number.
-        let state = waitid(Id::Pid(run.pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT);
-        let alive = matches!(state, Ok(WaitStatus::StillAlive));
+        let alive = !bare::is_over(run.pid);
         if alive && now < run.until {
             return Some(run.until);
         }
@@ -159,7 +152,7 @@ impl Hooks {
         // With all that it has started in its group.
         let _ = killpg(run.pid, Signal::SIGKILL);
         // One that waits for a disk dies when it may: it is not waited for.
-        if matches!(waitpid(run.pid, Some(WaitPidFlag::WNOHANG)), Ok(WaitStatus::StillAlive)) {
+        if bare::ended(run.pid) == Ok(None) {
             (run.ended, run.until) = (true, now.after(AGAIN));
             return Some(run.until);
         }
@@ -172,19 +165,12 @@ impl Hooks {
             let _ = killpg(run.pid, Signal::SIGKILL);
         }
     }
+}
 
-    fn has_scripts(&mut self, root: &Root) -> bool {
-        let path = root.path(&[HOOKS]);
-        let Ok(found) = stat(&terminated(&path)) else { return false };
-        #[allow(clippy::unnecessary_cast)] // narrower on 32 bits
-        let changed = (found.st_mtime as i64, found.st_mtime_nsec as i64);
-        if changed != self.looked {
-            self.looked = changed;
-            self.scripts = false;
-            let _ = bare::names(&path, &mut |name| self.scripts |= !name.starts_with('.'));
-        }
-        self.scripts
-    }
+fn has_scripts(root: &Root) -> bool {
+    let mut any = false;
+    let _ = bare::names(&root.path(&[HOOKS]), &mut |name| any |= !name.starts_with('.'));
+    any
 }
 
 /// Full: the oldest is left out.
@@ -196,27 +182,25 @@ fn queue(hook: Hook, queue: &mut heapless::Deque<Hook, WAITING>, left_out: &mut 
     let _ = queue.push_back(hook);
 }
 
-/// A text with the zero that ends it.
-fn ended(text: &mut SystemPath) -> Result<&CStr, Errno> {
-    text.push('\0').map_err(|_| Errno::ENAMETOOLONG)?;
-    CStr::from_bytes_with_nul(text.as_bytes()).map_err(|_| Errno::EINVAL)
-}
-
 fn start(root: &Root, hook: &Hook) -> Result<Pid, Errno> {
-    let mut variables = heapless::Vec::<heapless::String<VARIABLE>, { bare::WORDS - 1 }>::new();
+    let mut variables = heapless::Vec::<heapless::String<VARIABLE>, VARIABLES>::new();
     hook.tell(&mut |name, value| {
         let mut variable = heapless::String::new();
-        let _ = write!(variable, "{name}={value}\0");
+        let _ = write!(variable.as_mut_view(), "{name}={value}\0");
         let _ = variables.push(variable);
     });
-    let mut environment = heapless::Vec::<&CStr, { bare::WORDS }>::new();
+    let mut environment = heapless::Vec::<&CStr, { VARIABLES + 1 }>::new();
     let _ = environment.push(c"PATH=/usr/sbin:/usr/bin:/sbin:/bin");
     for variable in &variables {
         // One that is too long has no end, and is left out.
         let _ = CStr::from_bytes_with_nul(variable.as_bytes()).map(|variable| environment.push(variable));
     }
-    let (mut call, mut folder) = (root.path(&[HOTPLUG_CALL]), root.path(&[HOOKS]));
-    bare::start(&[SHELL, c"-c", CALL, ended(&mut folder)?, ended(&mut call)?], &environment)
+    let [call, folder] = [HOTPLUG_CALL, HOOKS].map(|path| terminated(&root.path(&[path])));
+    let group = || setpgid(Pid::from_raw(0), Pid::from_raw(0)).is_ok();
+    let child = bare::start(SHELL, &[SHELL, c"-c", CALL, folder.c(), call.c()], &environment, &group)?;
+    // In both, so that it is so whoever runs first.
+    let _ = setpgid(child, child);
+    Ok(child)
 }
 
 #[cfg(test)]

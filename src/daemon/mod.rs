@@ -17,7 +17,7 @@
 //! firewall/  leases become packet rules
 //! hooks.rs   the owner's scripts, one at a time, never waited for; bare.rs: how they are started
 //! sysctl.rs  the files that set the limits at boot
-//! taken.rs   rules and modules taken out, and the way back; unload.rs: the modules
+//! taken.rs   rules and modules taken out, and the way back; unload.rs: the modules; no_taken.rs: in a program without
 //! clock.rs   the clock
 //! root.rs    the only place where a system path is made
 //! ```
@@ -51,6 +51,9 @@ pub mod statefile;
 pub mod sysctl;
 pub mod system;
 #[cfg(feature = "stateless")]
+pub mod taken;
+#[cfg(not(feature = "stateless"))]
+#[path = "no_taken.rs"]
 pub mod taken;
 #[cfg(feature = "ubus")]
 pub mod ubus;

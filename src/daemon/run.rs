@@ -17,6 +17,7 @@ use super::root::Root;
 use super::signals::Signals;
 use super::statefile::StateFile;
 use super::system;
+use super::taken::Taken;
 use super::ubus::{self, Ubus};
 use super::work::Work;
 use ctwarden::config::Config;
@@ -76,7 +77,7 @@ pub struct Daemon {
     pub(super) job: Option<Job>,
     pub(super) waiting: heapless::Deque<Asking, { CONNECTIONS + CALLS }>,
     next_look: Millis,
-    last_slow: Option<Millis>,
+    pub(super) last_slow: Option<Millis>,
     table: Option<Table>,
     pub(super) unusable: heapless::Vec<Rung, RUNGS>,
     /// When the log was last asked, and the longest that work has kept us from it.
@@ -89,6 +90,7 @@ pub struct Daemon {
     /// Until the first look: the journal is of a former run.
     pub(super) resumed: bool,
     pub(super) emergency: Emergency,
+    pub(super) taken: Taken,
     pub(super) rings: MutexGuard<'static, Rings>,
     /// Who held the table when metrics were last asked for.
     pub(super) holding: Option<Holding>,
@@ -127,6 +129,7 @@ impl Daemon {
             dry_told: None,
             resumed: true,
             emergency: Emergency::new(),
+            taken: Taken::new(),
             rings: past::rings(),
             holding: None,
             textfile: Textfile::default(),
@@ -145,6 +148,8 @@ impl Daemon {
             tell(Event::JournalVoid { why });
         }
         self.log.start(&self.root, &mut tell);
+        // Of a former run, or by hand: a guard begins with what the owner had.
+        self.put_taken_back();
         self.prepare();
         crate::allocations::mark();
         while !signals.stop() {
@@ -257,6 +262,7 @@ impl Daemon {
         {
             self.act(now, decision);
         }
+        self.tend_taken(now);
         let mut next = self.guard.next_look(&self.settings);
         if self.emergency.windows.opening().is_some() || self.emergency.windows.shedding(now).next().is_some() {
             // A firewall that is loaded anew takes leases with it: put back at the next look.
@@ -338,7 +344,8 @@ impl Daemon {
         let ready = self.emergency.ready();
         let can_shed = can_trim && ready && self.emergency.firewall.backend().can_shed();
         let can_open = ready && self.emergency.windows.opening().is_none() && !self.unusable.contains(&Rung::Open);
-        Means { grow_to, grown_from, can_trim, can_shed, can_open, ..Means::default() }
+        let [can_stateless, can_unload] = self.can_take_out();
+        Means { grow_to, grown_from, can_trim, can_shed, can_open, can_stateless, can_unload }
     }
 
     fn grow_to(&self, t: Table) -> Option<Entries> {
@@ -369,6 +376,10 @@ impl Daemon {
             tell(Event::Decided { decision, dry });
         }
         let outcome = |after, took, done| Outcome { action, before: table.count, after, took, done };
+        let takes_out = matches!(action, Action::Stateless | Action::Unload);
+        if takes_out {
+            self.not_again_soon(now, action);
+        }
         if dry {
             return self.guard.outcome(now, &outcome(table.count, Millis(0), false), &self.settings);
         }
@@ -382,7 +393,11 @@ impl Daemon {
             Action::Flush => {
                 let _ = self.flush(table.count);
             }
-            Action::Stateless | Action::Unload => {}
+            Action::Stateless | Action::Unload => {
+                let done = self.take_out(action);
+                let took = self.now().since(now);
+                self.guard.outcome(now, &outcome(table.count, took, done), &self.settings);
+            }
             Action::Grow { to } | Action::Shrink { to } => {
                 let done = match system::set(&self.root, &self.state, &mut self.journal, Setting::Max, to) {
                     Ok(read_back) => {
@@ -499,6 +514,8 @@ impl Daemon {
     fn leave(&mut self) {
         self.job = None;
         self.remove_textfile();
+        // Of ours too: they are taken out next.
+        self.put_taken_back();
         self.put_rules_back();
         system::put_back_all(&self.root, &self.state, &mut self.journal, &mut tell);
         hooks::end();

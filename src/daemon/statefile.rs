@@ -5,7 +5,7 @@ use ctwarden::journal::{Journal, MOST_BYTES, Void};
 use ctwarden::text::without_end;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, Flock, FlockArg, OFlag, open, renameat};
-use nix::sys::stat::{Mode, fchmod};
+use nix::sys::stat::Mode;
 use nix::unistd::{AccessFlags, access, fsync, mkdir, unlink, write};
 use std::os::fd::OwnedFd;
 
@@ -52,6 +52,12 @@ impl StateFile {
         Ok(Self { path: joined([&made, "/", name]), dir: made, void: None, _lock: lock })
     }
 
+    /// The folder.
+    #[cfg_attr(not(feature = "stateless"), allow(dead_code))]
+    pub fn folder(&self) -> &str {
+        &self.dir
+    }
+
     /// The path of another file of the folder.
     #[cfg_attr(not(feature = "stateless"), allow(dead_code))]
     pub fn beside(&self, name: &str) -> SystemPath {
@@ -67,16 +73,15 @@ impl StateFile {
 
     /// The journal of a former run of this boot, else an empty one.
     pub fn load(&mut self, root: &Root) -> Journal {
-        let boot = boot_id(root);
-        let mut room = [0; MOST_BYTES];
-        let Ok(fd) = open(&terminated(&self.path), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()) else {
-            return Journal::new(boot);
-        };
-        let bytes = super::root::read_all(&fd, &mut room).unwrap_or(&[]);
-        Journal::decode(bytes, boot).unwrap_or_else(|why| {
-            self.void = Some(why);
-            Journal::new(boot)
-        })
+        let (journal, void) = read(&self.path, root);
+        self.void = void;
+        journal
+    }
+
+    /// Rules, modules: what is taken out, by hand or by a rung, as far as is written down.
+    pub fn taken_out(&self, root: &Root) -> [bool; 2] {
+        let (journal, _) = read(&self.beside(TAKEN), root);
+        [journal.stateless, journal.unloaded]
     }
 
     /// Writes the journal; an empty one is no file. On any error the former record still stands.
@@ -96,7 +101,21 @@ impl StateFile {
     }
 }
 
-fn joined(parts: [&str; 3]) -> SystemPath {
+#[inline(never)]
+fn read(path: &str, root: &Root) -> (Journal, Option<Void>) {
+    let boot = boot_id(root);
+    let mut room = [0; MOST_BYTES];
+    let Ok(fd) = open(&terminated(path), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()) else {
+        return (Journal::new(boot), None);
+    };
+    let bytes = super::root::read_all(&fd, &mut room).unwrap_or(&[]);
+    match Journal::decode(bytes, boot) {
+        Ok(journal) => (journal, None),
+        Err(why) => (Journal::new(boot), Some(why)),
+    }
+}
+
+pub fn joined(parts: [&str; 3]) -> SystemPath {
     let mut path = SystemPath::new();
     for part in parts {
         let _ = path.push_str(part);
@@ -120,7 +139,7 @@ fn put(path: &Terminated, mode: u32, pieces: &[&[u8]]) -> Result<(), Errno> {
     // One of a crash: nobody's, and perhaps not even a file.
     let _ = unlink(path);
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
-    let fd = open(path, flags, Mode::from_bits_truncate(0o600))?;
+    let fd = open(path, flags, Mode::from_bits_truncate(mode as _))?;
     for piece in pieces {
         let mut rest = *piece;
         while !rest.is_empty() {
@@ -130,8 +149,6 @@ fn put(path: &Terminated, mode: u32, pieces: &[&[u8]]) -> Result<(), Errno> {
             }
         }
     }
-    // Whatever the umask is.
-    fchmod(&fd, Mode::from_bits_truncate(mode as _))?;
     fsync(&fd)?;
     crate::daemon::crash::step();
     Ok(())

@@ -18,6 +18,7 @@
 use super::Family;
 use super::plan::{Lan, Plan};
 use crate::lease::Scope;
+use core::fmt::Write as _;
 
 /// Where text goes.
 pub type Out<'a> = &'a mut dyn FnMut(&str);
@@ -315,7 +316,7 @@ fn line(out: Out<'_>, rule: &str, plan: &Plan, lan: Option<&Lan>, side: usize) {
 fn ports(out: Out<'_>, ports: &[u16]) {
     for (i, port) in ports.iter().enumerate() {
         let mut text = heapless::String::<8>::new();
-        let _ = core::fmt::write(&mut text, format_args!("{}{port}", if i > 0 { "," } else { "" }));
+        let _ = write!(text.as_mut_view(), "{}{port}", if i > 0 { "," } else { "" });
         out(&text);
     }
 }

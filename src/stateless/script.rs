@@ -1,6 +1,7 @@
 //! What is loaded to take the rules out, and to put them back.
 
 use super::{Chain, Dialect, Fate, Rule, chains, lines, same};
+use core::fmt::Write as _;
 use core::net::IpAddr;
 
 /// Gets the pieces of a script.
@@ -38,7 +39,7 @@ fn name(dialect: Dialect, n: u32) -> Name {
     let mut name = Name::new();
     // iptables' chains may be nftables' as well.
     let kind = if dialect.is_nft() { 'n' } else { 's' };
-    let _ = core::fmt::write(&mut name, format_args!("ctwarden_{kind}{n}"));
+    let _ = write!(name.as_mut_view(), "ctwarden_{kind}{n}");
     name
 }
 
@@ -119,7 +120,7 @@ impl<'a> Script<'_, 'a> {
             } else {
                 "ip6 saddr "
             };
-            let _ = core::fmt::write(&mut address, format_args!("{family}{resolver}"));
+            let _ = write!(address.as_mut_view(), "{family}{resolver}");
             self.ours(chain, name, DNS, address.as_bytes(), reply);
         }
         let kinds: [Kind<'_>; 3] = [
@@ -131,7 +132,7 @@ impl<'a> Script<'_, 'a> {
             // iptables matches one at a time.
             for number in types.iter().take(if nft { 1 } else { usize::MAX }) {
                 let mut text = Name::new();
-                let _ = core::fmt::write(&mut text, format_args!("{number}"));
+                let _ = write!(text.as_mut_view(), "{number}");
                 self.ours(chain, name, matches, text.as_bytes(), verdict);
             }
         }

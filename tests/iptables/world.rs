@@ -33,6 +33,18 @@ impl Variant {
     }
 }
 
+/// What a case tracks at most, with room to spare. The limit is the host's.
+const ENTRIES: u32 = 8_192;
+
+/// Whether packets are refused by a rule alone: in a full table they are lost anyway, and nobody would know why.
+pub fn limit_is_enough() -> Outcome<()> {
+    let text = fs::read_to_string("/proc/sys/net/netfilter/nf_conntrack_max").unwrap_or_default();
+    match text.trim().parse::<u32>() {
+        Ok(1..ENTRIES) => Err(format!("nf_conntrack_max is {} on this host: these tests want {ENTRIES}", text.trim())),
+        _ => Ok(()),
+    }
+}
+
 /// A network namespace, gone with its last descriptor.
 #[derive(Clone)]
 pub struct Host(Arc<File>);

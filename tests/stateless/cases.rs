@@ -1,6 +1,7 @@
 //! The cases.
 
 use crate::Outcome;
+use nix::sys::signal::Signal;
 use std::io::ErrorKind;
 use std::net::UdpSocket;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use crate::world::{CLOSED, Kind, LAN, OPEN, ROUTER, WAN, World, talks};
 /// Its name and what it does, in a world of its own.
 pub type Case = (&'static str, fn(&World) -> Outcome);
 
-pub const ALL: [Case; 8] = [
+pub const ALL: [Case; 10] = [
     ("packets", packets),
     ("masquerade", masquerade),
     ("not understood", not_understood),
@@ -19,6 +20,8 @@ pub const ALL: [Case; 8] = [
     ("killed at every step", killed),
     ("dry run", dry),
     ("new is refused", new_refused),
+    ("the top of the ladder", ladder),
+    ("the ladder, dry", ladder_dry),
 ];
 
 fn is(what: &str, found: bool, wanted: bool) -> Outcome {
@@ -203,4 +206,61 @@ fn new_refused(world: &World) -> Outcome {
     reach(world, "stateless")?;
     world.says("back", 0)?;
     same("back", &world.rules()?, &before)
+}
+
+const LADDER: &str = "config ctwarden 'main'
+	list ladder 'stateless'
+	list ladder 'unload'
+	option hold '1'
+	option lifeline '0'
+	option open_seconds '30'
+config sizing 'sizing'
+	option max '16384'
+";
+
+/// A table that is full and refuses: rules out; back at the end, at the next start, and when their time is over.
+fn ladder(world: &World) -> Outcome {
+    let before = world.rules()?;
+    let mut daemon = world.daemon(LADDER)?;
+    let out = "the rules that need connection tracking are out";
+    daemon.until(out, true, 20)?;
+    reach(world, "stateless")?;
+    is(&daemon.status("--json"), daemon.status("--json").contains("\"out\":[\"stateless\"]"), true)?;
+    is(&daemon.status(""), daemon.status("").contains("out         stateless: `ctwarden back`"), true)?;
+    // What a rule holds, or is built in, stays loaded, and it is said why.
+    daemon.until("not unloaded: ", true, 20)?;
+    daemon.signal(Signal::SIGTERM)?;
+    same("stopped", &world.rules()?, &before)?;
+    daemon.put("log", "")?;
+    daemon.start()?;
+    daemon.until(out, true, 20)?;
+    daemon.signal(Signal::SIGKILL)?;
+    is("killed, and the rules are out", world.rules()? == before, false)?;
+    daemon.put("count", "0")?;
+    daemon.put("log", "")?;
+    daemon.start()?;
+    daemon.until("what was taken out is back", false, 20)?;
+    same("started", &world.rules()?, &before)?;
+    if world.kind == Kind::Nft {
+        daemon.put("count", "16384")?;
+        daemon.until(out, true, 20)?;
+        daemon.put("log", "")?;
+        daemon.until("what was taken out is back", true, 40)?;
+        same("its time is over", &world.rules()?, &before)?;
+        is("not at once again", daemon.log().contains(out), false)?;
+    }
+    Ok(())
+}
+
+fn ladder_dry(world: &World) -> Outcome {
+    let before = world.rules()?;
+    let mut daemon = world.daemon(&LADDER.replace("\toption hold", "\toption dry_run '1'\n\toption hold"))?;
+    daemon.until("dry run, would stateless", true, 20)?;
+    for _ in 0..20 {
+        daemon.refuse()?;
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    is(&daemon.log(), daemon.log().matches("stateless").count() == 1, true)?;
+    is(&daemon.status("--json"), daemon.status("--json").contains("\"out\":[]"), true)?;
+    same("dry", &world.rules()?, &before)
 }

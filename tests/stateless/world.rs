@@ -2,13 +2,15 @@
 
 use crate::Outcome;
 use nix::sched::{CloneFlags, setns};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -159,7 +161,7 @@ impl World {
     pub fn ctwarden(&self, verb: &str, crash_at: u32) -> Output {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &format!("{}-router", self.name), &self.ctwarden]);
-        command.args(verb.split(' ')).arg("--state-dir").arg(&self.state);
+        command.args(verb.split(' ').filter(|word| !word.is_empty())).arg("--state-dir").arg(&self.state);
         if crash_at > 0 {
             command.env("CTWARDEN_CRASH_AT", crash_at.to_string());
         }
@@ -171,6 +173,19 @@ impl World {
         let out = self.ctwarden(verb, 0);
         let text = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
         if out.status.code() == Some(exit) { Ok(text) } else { Err(format!("{verb}: {}: {text}", out.status)) }
+    }
+
+    /// Starts a daemon whose table is full and refuses, by files that stand for the kernel's: the real limit is everybody's.
+    pub fn daemon(&self, config: &str) -> Result<Daemon<'_>, String> {
+        let fake = PathBuf::from(format!("{}-fake", self.state.display()));
+        std::fs::create_dir_all(&fake).map_err(|e| e.to_string())?;
+        for (name, text) in [("count", "16384"), ("max", "16384"), ("buckets", "16384"), ("config", config)] {
+            std::fs::write(fake.join(name), text).map_err(|e| e.to_string())?;
+        }
+        let mut daemon = Daemon { world: self, fake, child: None, refused: 0 };
+        daemon.refuse()?;
+        daemon.start()?;
+        Ok(daemon)
     }
 
     /// Does `work` on a host, in a thread of its own.
@@ -210,6 +225,85 @@ impl World {
     pub fn entries(&self) -> u32 {
         let text = self.on_router("cat /proc/sys/net/netfilter/nf_conntrack_count").unwrap_or_default();
         text.trim().parse().unwrap_or(u32::MAX)
+    }
+}
+
+/// A daemon on the router.
+pub struct Daemon<'w> {
+    world: &'w World,
+    fake: PathBuf,
+    child: Option<Child>,
+    refused: u32,
+}
+
+impl Daemon<'_> {
+    fn options(&self) -> String {
+        let (fake, state) = (self.fake.display(), self.world.state.display());
+        format!("--config {fake}/config --socket {fake}/socket --state-dir {state}")
+    }
+
+    pub fn start(&mut self) -> Outcome {
+        let fake = self.fake.display();
+        let script = format!(
+            "for n in count max buckets; do mount --bind {fake}/$n /proc/sys/net/netfilter/nf_conntrack_$n; done
+            mount --bind {fake}/stat /proc/net/stat/nf_conntrack
+            exec {} run {} 2>>{fake}/log",
+            self.world.ctwarden,
+            self.options()
+        );
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &format!("{}-router", self.world.name), "sh", "-euc", &script]);
+        self.child = Some(command.spawn().map_err(|e| e.to_string())?);
+        Ok(())
+    }
+
+    /// One packet more was refused.
+    pub fn refuse(&mut self) -> Outcome {
+        self.refused += 1;
+        self.put("stat", &format!("entries insert_failed drop\n0 0 {:08x}\n", self.refused))
+    }
+
+    pub fn put(&self, name: &str, text: &str) -> Outcome {
+        std::fs::write(self.fake.join(name), text).map_err(|e| e.to_string())
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.fake.join("log")).unwrap_or_default()
+    }
+
+    pub fn status(&self, json: &str) -> String {
+        let fake = self.fake.display();
+        self.world
+            .says(&format!("status {json} --config {fake}/config --socket {fake}/socket"), 0)
+            .unwrap_or_else(|e| e)
+    }
+
+    /// Until the log has it; packets are refused meanwhile, if so.
+    pub fn until(&mut self, said: &str, refused: bool, seconds: u64) -> Outcome {
+        let began = Instant::now();
+        while !self.log().contains(said) {
+            if began.elapsed() > Duration::from_secs(seconds) {
+                return Err(format!("not within {seconds} s: {said}\n{}", self.log()));
+            }
+            if refused {
+                self.refuse()?;
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+        Ok(())
+    }
+
+    pub fn signal(&mut self, signal: Signal) -> Outcome {
+        let Some(mut child) = self.child.take() else { return Ok(()) };
+        kill(Pid::from_raw(child.id() as i32), signal).map_err(|e| e.to_string())?;
+        child.wait().map(drop).map_err(|e| e.to_string())
+    }
+}
+
+impl Drop for Daemon<'_> {
+    fn drop(&mut self) {
+        let _ = self.signal(Signal::SIGKILL);
+        let _ = std::fs::remove_dir_all(&self.fake);
     }
 }
 

@@ -13,6 +13,13 @@ mod tree;
 mod broker;
 #[cfg(feature = "daemon")]
 mod counting;
+/// What fills the kernel's table.
+#[cfg(feature = "ubus")]
+#[allow(dead_code)]
+#[path = "../bench/ctnetlink.rs"]
+mod ctnetlink;
+#[cfg(feature = "ubus")]
+mod kernel;
 #[cfg(feature = "daemon")]
 mod life;
 #[cfg(feature = "daemon")]
@@ -27,6 +34,10 @@ mod subject;
 mod whole;
 #[cfg(feature = "daemon")]
 mod world;
+
+/// What a helper of the bench gives.
+#[cfg(feature = "ubus")]
+type Outcome<T> = Result<T, String>;
 
 /// The daemon's own, which is no library.
 #[cfg(feature = "daemon")]

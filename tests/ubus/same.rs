@@ -70,6 +70,7 @@ pub fn full_status() -> Answer {
         unusable: heapless::Vec::from_slice(&Rung::ALL).unwrap(),
         max_before: None,
         windows: windows(),
+        out: [true, false],
         flushes: (1, 4),
         incident: Some(incident()),
         log_readable: false,

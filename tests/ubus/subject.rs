@@ -41,13 +41,31 @@ impl Subject {
     pub fn start(config: &str) -> Self {
         let root = socket().parent().unwrap().to_owned();
         copy(Path::new(ROOT), &root);
-        fs::write(root.join("etc/config/ctwarden"), config).unwrap();
         let bus = root.join("var/run/ubus/ubus.sock");
         fs::create_dir_all(bus.parent().unwrap()).unwrap();
+        let arguments = ["--root".into(), root.display().to_string()];
+        Self::launch(root, config, bus, &arguments)
+    }
+
+    /// Under the real root, which is to have a folder for ubus.
+    pub fn on_this_system(config: &str) -> Self {
+        let root = socket().parent().unwrap().to_owned();
+        fs::create_dir_all(root.join("etc/config")).unwrap();
+        let files = [("--config", "etc/config/ctwarden"), ("--socket", "socket"), ("--state-dir", "state")];
+        let arguments: Vec<String> = files
+            .iter()
+            .flat_map(|(option, file)| [option.to_string(), root.join(file).display().to_string()])
+            .collect();
+        Self::launch(root, config, "/var/run/ubus/ubus.sock".into(), &arguments)
+    }
+
+    fn launch(root: PathBuf, config: &str, bus: PathBuf, arguments: &[String]) -> Self {
+        fs::write(root.join("etc/config/ctwarden"), config).unwrap();
         let broker = Some(Broker::bind(&bus));
         let log = fs::File::create(root.join("log")).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_ctwarden"))
-            .args(["run", "--root", root.to_str().unwrap()])
+            .arg("run")
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)

@@ -1,27 +1,23 @@
 //! Other programs: found, started, fed, waited for. Not by way of std's `Command`, which is three times as large, nor of
 //! posix_spawn, which wants the C library's heap: 12 KB on MIPS.
-#![allow(unsafe_code)]
 
 #[cfg(any(feature = "iptables", feature = "stateless"))]
 use super::room::Room;
+use crate::daemon::bare;
+pub use crate::daemon::bare::ended;
 use crate::daemon::root::{NOWHERE, PROGRAM_FOLDERS, Root, SystemPath, terminated};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{AccessFlags, Pid, access, dup2_stderr, dup2_stdin, dup2_stdout, pipe2, write};
-use std::ffi::{CStr, c_long};
+use std::ffi::CStr;
 use std::fmt;
 use std::os::fd::{AsFd, OwnedFd};
-use std::ptr::null;
 
 /// Longer than iptables waits for its lock, and than an init script takes; who takes longer is ended.
 pub const PATIENCE_MS: u16 = 20_000;
 const STEP_MS: u16 = 2;
-/// Words of a command.
-const WORDS_MOST: usize = 15;
-const NONE: c_long = 0;
 
 /// Where a program is. Only on the real system: a folder that stands for it has none of its own to run.
 pub fn find(root: &Root, name: &CStr) -> Option<SystemPath> {
@@ -51,38 +47,10 @@ pub fn start(
 ) -> Result<Pid, Errno> {
     let nowhere = root.open(NOWHERE, OFlag::O_RDWR)?;
     let [input, output] = ends.map(|end| end.unwrap_or(&nowhere));
-    let path = terminated(path);
-    let mut arguments = [null(); WORDS_MOST + 1];
-    arguments
-        .get_mut(..words.len())
-        .ok_or(Errno::E2BIG)?
-        .iter_mut()
-        .zip(words)
-        .for_each(|(to, word)| *to = word.as_ptr());
     // Init scripts call programs by their names.
-    let environment = [c"PATH=/usr/sbin:/usr/bin:/sbin:/bin".as_ptr(), null()];
-    // SAFETY: as fork(2), whose C function takes and gives back locks that nobody else is there for (1.6 KB on MIPS).
-    let pid =
-        Errno::result(unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD as c_long, NONE, NONE, NONE, NONE) })?;
-    if pid > 0 {
-        return Ok(Pid::from_raw(pid as i32));
-    }
-    let placed = dup2_stdin(input).and(dup2_stdout(output)).and(if loud { Ok(()) } else { dup2_stderr(&nowhere) });
-    // SAFETY: texts and lists of them that end with a zero. This is the child, of which nothing is to be undone.
-    unsafe {
-        if placed.is_ok() {
-            libc::execve(path.c().as_ptr(), arguments.as_ptr(), environment.as_ptr());
-        }
-        libc::_exit(127)
-    }
-}
-
-/// How it ended: with status 0 or not; `None`: it has not.
-pub fn ended(pid: Pid) -> Result<Option<bool>, Errno> {
-    let mut status = 0;
-    // SAFETY: `status` is there to be written to. nix's way, which knows all there is to know of an end, is 0.5 KB on MIPS.
-    let ended = Errno::result(unsafe { libc::waitpid(pid.as_raw(), &raw mut status, libc::WNOHANG) })?;
-    Ok((ended != 0).then_some(status == 0))
+    bare::start(terminated(path).c(), words, &[c"PATH=/usr/sbin:/usr/bin:/sbin:/bin"], &|| {
+        dup2_stdin(input).and(dup2_stdout(output)).and(if loud { Ok(()) } else { dup2_stderr(&nowhere) }).is_ok()
+    })
 }
 
 /// Waits for its end. ECANCELED: its status was not 0.

@@ -15,7 +15,7 @@ use std::thread;
 use crate::Outcome;
 use crate::checks::{Checks, Tally};
 use crate::rulesets::{OWNERS, load, reload_fw4};
-use crate::world::{Subject, Variant, World};
+use crate::world::{Subject, Variant, World, limit_is_enough};
 
 /// Whose table the sets are in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +82,7 @@ const AT_A_TIME: usize = 6;
 pub fn run(words: &[String]) -> Outcome<bool> {
     let wanted: Vec<u8> =
         words.iter().map(|w| w.parse().map_err(|_| format!("{w}: no such case"))).collect::<Result<_, _>>()?;
+    limit_is_enough()?;
     let tally = Tally::default();
     let all: Vec<_> = CASES
         .iter()

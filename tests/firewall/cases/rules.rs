@@ -120,7 +120,7 @@ fn strangers(base: Base, world: &World, checks: &mut Checks<'_>, subject: &mut S
     base.reload(world)?;
     let owner = "(printf 'add table inet held { flags owner; }\n\
         add chain inet held c { type filter hook input priority 5; policy drop; }\n'; exec sleep 300) 2>/dev/null | nft -i >/dev/null 2>&1 &
-        for n in $(seq 100); do nft list table inet held 2>/dev/null && break; sleep 0.1; done
+        for n in $(seq 100); do nft list table inet held 2>/dev/null | grep 'hook input' && break; sleep 0.1; done
         echo $! >/run/holder";
     checks.check("a table is held", world.shell(owner)?.contains("hook input"), || list(world).unwrap_or_default());
     checks.equal("install", subject.ask("install"), "ok".into());

@@ -14,7 +14,7 @@ use std::thread;
 
 use crate::Outcome;
 use crate::checks::{Checks, Tally};
-use crate::world::{Variant, World};
+use crate::world::{Variant, World, limit_is_enough};
 
 type Case = fn(&mut World, &mut Checks<'_>) -> Outcome<()>;
 
@@ -37,6 +37,7 @@ const AT_A_TIME: usize = 6;
 pub fn run(words: &[String]) -> Outcome<bool> {
     let wanted: Vec<u8> =
         words.iter().map(|w| w.parse().map_err(|_| format!("{w}: no such case"))).collect::<Result<_, _>>()?;
+    limit_is_enough()?;
     let tally = Tally::default();
     let all: Vec<_> = CASES
         .iter()

@@ -154,6 +154,7 @@ return view.extend({
 		value('relief', 'flush_gain', _('Least gain of a flush'), _('A flush that kept the table usable for less is not repeated within the hour, in seconds.'), '60', within(0, 3600, SECONDS, units.format('500ms, 2m')));
 
 		flag('relief', 'realtime', _('Before everything else'), _('Run before all that is not of the real-time class, so that a flood on a single core cannot starve it. From the next start on.'), false);
+		flag('relief', 'textfile', _('Textfile of metrics'), _('Write metrics to /var/prometheus/ctwarden.prom every 15 s, for a textfile collector.'), false);
 
 		this.choices(this.field(s, 'emergency', form.ListValue, 'backend', _('Emergency rules'), _('Where they go.'), 'auto'), [
 			[ 'auto', _('whatever is found') ], [ 'fw4', 'fw4' ], [ 'nft', 'nft' ], [ 'iptables', 'iptables' ], [ 'snapshot', _('snapshot: iptables without xt_recent') ], [ 'script', _('script: the firewall is stopped and started') ], [ 'none', _('none') ]
