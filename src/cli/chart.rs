@@ -52,7 +52,15 @@ fn sum(slots: &[Slot]) -> Slot {
     all
 }
 
+/// The last five minutes, or the last day.
 pub fn history(h: &History) {
+    if h.slots.is_empty() {
+        return print(format_args!(
+            "{}: nothing yet, the first is full in {} s at most",
+            h.span.name(),
+            h.span.step_s()
+        ));
+    }
     let (all, now) = (sum(&h.slots), h.slots.last().copied().unwrap_or_default());
     let of = cell(format_args!("{}", Grouped(all.max)));
     print(format_args!(

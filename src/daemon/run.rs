@@ -93,6 +93,7 @@ pub struct Daemon {
     /// Until the first look: the journal is of a former run.
     pub(super) resumed: bool,
     pub(super) emergency: Emergency,
+    #[cfg_attr(not(feature = "stateless"), allow(dead_code))]
     pub(super) taken: Taken,
     pub(super) rings: MutexGuard<'static, Rings>,
     /// Who held the table when metrics were last asked for.

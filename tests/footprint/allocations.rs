@@ -52,6 +52,13 @@ pub fn rows(host: &mut Host, program: &Path) -> Outcome<Vec<Row>> {
         }
         Ok(())
     })?;
+    step("history and metrics, as text and as JSON", &mut |_| {
+        for what in [&["history"][..], &["history", "--span", "24h"], &["metrics"]] {
+            timed(&mut warden.call(what))?;
+            timed(&mut warden.call(&[what, &["--json"]].concat()))?;
+        }
+        Ok(())
+    })?;
     step("trims asked for", &mut |_| {
         let hog = HOG.to_string();
         for how in [&["--only", "unreplied"], &["--only", "closing"], &["--only", "idle"], &["--source", hog.as_str()]]

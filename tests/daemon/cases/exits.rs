@@ -51,13 +51,15 @@ pub fn exits(world: &World, t: &mut Checks) -> Outcome<()> {
     }
     let ran = as_nobody(&subject, &["status"])?;
     t.equal("nobody, no daemon: `status` may be read by all", ran.fault(), (0, 0));
-    for verb in ["log", "open", "close"] {
+    for verb in ["log", "open", "close", "history", "metrics"] {
         t.equal(&format!("no daemon for `{verb}`"), subject.call(&[verb])?.fault(), (3, 1));
     }
     bare_verbs(&subject, t)?;
 
     let daemon = subject.start()?;
-    for verb in [&["status"][..], &["top"], &["trim"], &["flush"], &["log"], &["open"], &["close"]] {
+    for verb in
+        [&["status"][..], &["top"], &["trim"], &["flush"], &["log"], &["open"], &["close"], &["history"], &["metrics"]]
+    {
         let ran = as_nobody(&subject, verb)?;
         t.check(&format!("nobody, a daemon: `{}` is 4 with one line", verb.join(" ")), ran.fault() == (4, 1), || {
             format!("{ran:?}")
