@@ -239,7 +239,7 @@ impl Given<'_> {
         self.0.get(at).copied().unwrap_or(Value::Null)
     }
     fn flag(&self, at: usize) -> bool {
-        self.value(at) == Value::Bool(true)
+        matches!(self.value(at), Value::Bool(true))
     }
     /// `confirm` and behind it `dry_run`: one of them must be given. Is it the second?
     fn confirmed(&self, at: usize) -> Result<bool, Wrong> {

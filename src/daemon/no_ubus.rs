@@ -1,5 +1,6 @@
 //! In place of ubus/ where the program has no bus (no feature `ubus`).
 
+use super::answer::Asking;
 use super::control::Render;
 use super::front::Front;
 use super::root::Root;
@@ -8,6 +9,7 @@ use ctwarden::hook::Hook;
 use ctwarden::protocol::Answer;
 use ctwarden::units::Millis;
 use nix::poll::PollFd;
+use std::ops::ControlFlow;
 
 /// There is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +40,7 @@ impl Ubus {
 }
 
 impl Daemon {
-    pub(super) fn serve_bus(&mut self, _: Millis, _: &dyn Front) -> bool {
-        true
+    pub(super) fn serve_bus(&mut self, _: Millis, _: &dyn Front) -> ControlFlow<(), Option<Asking>> {
+        ControlFlow::Continue(None)
     }
 }

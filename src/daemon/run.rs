@@ -35,10 +35,11 @@ use ctwarden::units::{Entries, Millis};
 use ctwarden::who::Who;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::ops::ControlFlow;
 use std::sync::MutexGuard;
 
 /// Work goes on for so long before the log is looked at again.
-pub(super) const SLICE_US: u64 = 4_000;
+const SLICE_US: u64 = 4_000;
 /// What changes rarely is read this often.
 const SLOW: Millis = Millis(5_000);
 
@@ -47,6 +48,8 @@ const LOOK_WITH_LEASES: Millis = Millis(1_000);
 
 /// Calls over ubus that wait for their turn. Full: the next one is sent away.
 pub(super) const CALLS: usize = 4;
+/// Calls that are taken in a turn. More: the next turn comes at once.
+const CALLS_A_TURN: u8 = 8;
 /// A dry run tells the same again after this, then after twice that, and so on.
 const DRY_AGAIN: Millis = Millis(10_000);
 /// See [`DRY_AGAIN`].
@@ -90,6 +93,7 @@ pub struct Daemon {
     /// Until the first look: the journal is of a former run.
     pub(super) resumed: bool,
     pub(super) emergency: Emergency,
+    #[cfg_attr(not(feature = "stateless"), allow(dead_code))]
     pub(super) taken: Taken,
     pub(super) rings: MutexGuard<'static, Rings>,
     /// Who held the table when metrics were last asked for.
@@ -152,7 +156,7 @@ impl Daemon {
         self.put_taken_back();
         self.prepare();
         crate::allocations::mark();
-        while !signals.stop() {
+        'run: while !signals.stop() {
             let woken = self.wait(signals);
             if woken.signal {
                 signals.drain();
@@ -182,13 +186,21 @@ impl Daemon {
                     let _ = self.waiting.push_back(Asking { asker: Asker::Control(asker), request, dry: false });
                 }
             }
-            if (woken.bus || self.bus.next_deadline().is_some_and(|d| now >= d)) && !self.serve_bus(now, front) {
-                break;
-            }
-            if self.job.is_none()
-                && let Some(asking) = self.waiting.pop_front()
-            {
-                self.serve(asking);
+            let mut asking = if self.job.is_none() { self.waiting.pop_front() } else { None };
+            let mut calls =
+                if woken.bus || self.bus.next_deadline().is_some_and(|d| now >= d) { CALLS_A_TURN } else { 0 };
+            loop {
+                if let Some(asking) = asking.take() {
+                    self.serve(asking);
+                }
+                if calls == 0 {
+                    break;
+                }
+                match self.serve_bus(now, front) {
+                    ControlFlow::Continue(at_once) => asking = at_once,
+                    ControlFlow::Break(()) => break 'run,
+                }
+                calls = if self.bus.has_more() { calls - 1 } else { 0 };
             }
             self.work_on(SLICE_US);
             while let Some(hook) = hooks::heard() {

@@ -3,7 +3,7 @@
 //! A pass is done in steps of one datagram each, so that whoever drives it looks at the log in between.
 
 use super::clock::Moment;
-use super::kernel::evict::{self, Evictor};
+use super::kernel::evict::{self, Deletions, Evictor};
 use super::kernel::reader::{Buffers, Progress, Reader};
 use super::root::{RELEASE, Root, TIMEOUT_FOLDERS, terminated};
 use ctwarden::config::Config;
@@ -33,13 +33,19 @@ const TIMEOUTS_HOLD: Millis = Millis(5_000);
 /// All zeros to begin with, and in static memory: it takes no room in the binary, and of RAM only what is used.
 struct Room {
     buffers: Buffers,
+    deletions: Deletions,
     sample: Sample,
     plan: Plan,
     census: Census,
 }
 
-static ROOM: Mutex<Room> =
-    Mutex::new(Room { buffers: Buffers::new(), sample: Sample::new(), plan: Plan::new(), census: Census::new() });
+static ROOM: Mutex<Room> = Mutex::new(Room {
+    buffers: Buffers::new(),
+    deletions: Deletions::new(),
+    sample: Sample::new(),
+    plan: Plan::new(),
+    census: Census::new(),
+});
 
 /// What passes need beside their memory.
 pub struct Work {
@@ -265,7 +271,7 @@ impl Pass {
     /// One datagram more.
     pub fn step(&mut self, work: &mut Work, config: &Config) -> Result<Progress, Errno> {
         let Work { room, timeouts, key, depleted, .. } = work;
-        let Room { buffers, sample, plan, census } = &mut **room;
+        let Room { buffers, deletions, sample, plan, census } = &mut **room;
         let Pass { purpose, reader, evictor, read, evicted, of, .. } = self;
         // A sample of a depleted front would lie: then all of it is read, and the rows are drawn from all of it.
         let draw_from_all = *depleted;
@@ -310,7 +316,7 @@ impl Pass {
                     };
                     *evicted += goes as u32;
                     if goes && let Some(evictor) = evictor {
-                        evictor.evict(e);
+                        evictor.evict(deletions, e);
                     }
                     true
                 }
@@ -319,7 +325,7 @@ impl Pass {
         let progress = reader.step(buffers, &mut take)?;
         if let Some(evictor) = evictor {
             // The kernel fills the next datagram when this one is read: what it deletes now it need not copy again.
-            evictor.send();
+            evictor.send(deletions);
         }
         if progress == Progress::Done {
             self.finished = true;
@@ -342,7 +348,7 @@ impl Pass {
     pub fn end(mut self, work: &mut Work) -> Result<(), Errno> {
         if let Some(evictor) = self.evictor.take() {
             work.depleted = !self.finished;
-            return evictor.finish();
+            return evictor.finish(&mut work.room.deletions);
         }
         Ok(())
     }

@@ -76,6 +76,7 @@ pub fn tell(t: &mut Checks) -> Outcome<()> {
 fn appears(t: &mut Checks, daemon: &Daemon) -> Outcome<(Limits, u32, Router)> {
     let is_module = machine::conntrack_is_module();
     t.check("connection tracking is a module, not loaded yet", is_module && !table::there(), "");
+    println!("     anonymous KiB at the start: {}", daemon.anonymous());
     let verdict = daemon.status()?.text("verdict")?;
     t.check("the daemon says blind meanwhile", verdict == "blind", &verdict);
     let planned = call(&["size", "--json"])?;

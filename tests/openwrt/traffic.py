@@ -5,9 +5,11 @@ traffic.py sink PORT FILE                     counts UDP flows that arrive, into
 traffic.py serve PORT                         answers TCP connections with a byte
 traffic.py flows SOURCE DEST PORT N SECONDS FIRST
                                               opens N UDP flows of a datagram each, spread over SECONDS, from port FIRST on
+traffic.py keep PORT                          accepts TCP connections and keeps them
+traffic.py hold SOURCE DEST PORT N SECONDS    opens N TCP connections, spread over SECONDS, and holds them until TERM
 traffic.py connect SOURCE DEST PORT N SECONDS makes N TCP connections, one after the other, each within 1 s; prints how many got through
 """
-import signal, socket, sys, time
+import resource, signal, socket, sys, time
 
 
 def family(address):
@@ -38,6 +40,36 @@ def serve(port):
     while True:
         with s.accept()[0] as c:
             c.send(b".")
+
+
+def many():
+    resource.setrlimit(resource.RLIMIT_NOFILE, (16384, 16384))
+
+
+def keep(port):
+    many()
+    s = socket.socket(socket.AF_INET)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.bind(("", int(port)))
+    s.listen(4096)
+    kept = []
+    while True:
+        kept.append(s.accept()[0])
+
+
+def hold(source, dest, port, n, seconds):
+    many()
+    kept = []
+    for _ in paced(int(n), float(seconds)):
+        s = socket.socket(family(dest))
+        s.setblocking(False)
+        s.bind((source, 0))
+        try:
+            s.connect((dest, int(port)))
+        except OSError:
+            pass
+        kept.append(s)
+    signal.pause()
 
 
 def paced(n, seconds):
@@ -74,4 +106,4 @@ def connect(source, dest, port, n, seconds):
     print(got)
 
 
-{f.__name__: f for f in (sink, serve, flows, connect)}[sys.argv[1]](*sys.argv[2:])
+{f.__name__: f for f in (sink, serve, flows, keep, hold, connect)}[sys.argv[1]](*sys.argv[2:])

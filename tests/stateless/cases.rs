@@ -11,7 +11,7 @@ use crate::world::{CLOSED, Kind, LAN, OPEN, ROUTER, WAN, World, talks};
 /// Its name and what it does, in a world of its own.
 pub type Case = (&'static str, fn(&World) -> Outcome);
 
-pub const ALL: [Case; 10] = [
+pub const ALL: [Case; 11] = [
     ("packets", packets),
     ("masquerade", masquerade),
     ("not understood", not_understood),
@@ -22,6 +22,7 @@ pub const ALL: [Case; 10] = [
     ("new is refused", new_refused),
     ("the top of the ladder", ladder),
     ("the ladder, dry", ladder_dry),
+    ("the ladder, killed at every step", ladder_killed),
 ];
 
 fn is(what: &str, found: bool, wanted: bool) -> Outcome {
@@ -221,7 +222,7 @@ config sizing 'sizing'
 /// A table that is full and refuses: rules out; back at the end, at the next start, and when their time is over.
 fn ladder(world: &World) -> Outcome {
     let before = world.rules()?;
-    let mut daemon = world.daemon(LADDER)?;
+    let mut daemon = world.daemon(LADDER, 0)?;
     let out = "the rules that need connection tracking are out";
     daemon.until(out, true, 20)?;
     reach(world, "stateless")?;
@@ -254,7 +255,7 @@ fn ladder(world: &World) -> Outcome {
 
 fn ladder_dry(world: &World) -> Outcome {
     let before = world.rules()?;
-    let mut daemon = world.daemon(&LADDER.replace("\toption hold", "\toption dry_run '1'\n\toption hold"))?;
+    let mut daemon = world.daemon(&LADDER.replace("\toption hold", "\toption dry_run '1'\n\toption hold"), 0)?;
     daemon.until("dry run, would stateless", true, 20)?;
     for _ in 0..20 {
         daemon.refuse()?;
@@ -264,3 +265,28 @@ fn ladder_dry(world: &World) -> Outcome {
     is(&daemon.status("--json"), daemon.status("--json").contains("\"out\":[]"), true)?;
     same("dry", &world.rules()?, &before)
 }
+
+/// The daemon killed after every step of the two rungs and of the way back: the next start and stop put all back.
+fn ladder_killed(world: &World) -> Outcome {
+    let before = world.rules()?;
+    let config = LADDER.replace("hold '1'", "hold '0'");
+    for step in 1..=STEPS_MOST {
+        let mut daemon = world.daemon(&config, step)?;
+        // Both rungs: what a rule holds cannot be unloaded.
+        let _ = daemon.until("not unloaded: ", true, 20);
+        let whole = daemon.stop()?;
+        daemon.crash_at = 0;
+        daemon.put("count", "0")?;
+        daemon.put("log", "")?;
+        daemon.start()?;
+        daemon.until("-> calm", false, 20)?;
+        is("it stops by itself", daemon.stop()?, true)?;
+        same(&format!("killed at step {step}"), &world.rules()?, &before)?;
+        if whole {
+            return is(&format!("{step} steps"), step > 8, true);
+        }
+    }
+    Err("steps without end".into())
+}
+
+const STEPS_MOST: u32 = 200;

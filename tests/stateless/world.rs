@@ -7,6 +7,7 @@ use nix::unistd::Pid;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output};
 use std::thread;
@@ -176,13 +177,13 @@ impl World {
     }
 
     /// Starts a daemon whose table is full and refuses, by files that stand for the kernel's: the real limit is everybody's.
-    pub fn daemon(&self, config: &str) -> Result<Daemon<'_>, String> {
+    pub fn daemon(&self, config: &str, crash_at: u32) -> Result<Daemon<'_>, String> {
         let fake = PathBuf::from(format!("{}-fake", self.state.display()));
         std::fs::create_dir_all(&fake).map_err(|e| e.to_string())?;
         for (name, text) in [("count", "16384"), ("max", "16384"), ("buckets", "16384"), ("config", config)] {
             std::fs::write(fake.join(name), text).map_err(|e| e.to_string())?;
         }
-        let mut daemon = Daemon { world: self, fake, child: None, refused: 0 };
+        let mut daemon = Daemon { world: self, fake, child: None, refused: 0, crash_at };
         daemon.refuse()?;
         daemon.start()?;
         Ok(daemon)
@@ -234,6 +235,8 @@ pub struct Daemon<'w> {
     fake: PathBuf,
     child: Option<Child>,
     refused: u32,
+    /// It dies at that step, if any.
+    pub crash_at: u32,
 }
 
 impl Daemon<'_> {
@@ -253,6 +256,9 @@ impl Daemon<'_> {
         );
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &format!("{}-router", self.world.name), "sh", "-euc", &script]);
+        if self.crash_at > 0 {
+            command.env("CTWARDEN_CRASH_AT", self.crash_at.to_string());
+        }
         self.child = Some(command.spawn().map_err(|e| e.to_string())?);
         Ok(())
     }
@@ -282,6 +288,9 @@ impl Daemon<'_> {
     pub fn until(&mut self, said: &str, refused: bool, seconds: u64) -> Outcome {
         let began = Instant::now();
         while !self.log().contains(said) {
+            if self.has_died() {
+                return Err(format!("it died before: {said}\n{}", self.log()));
+            }
             if began.elapsed() > Duration::from_secs(seconds) {
                 return Err(format!("not within {seconds} s: {said}\n{}", self.log()));
             }
@@ -291,6 +300,20 @@ impl Daemon<'_> {
             thread::sleep(Duration::from_millis(100));
         }
         Ok(())
+    }
+
+    pub fn has_died(&mut self) -> bool {
+        self.child.as_mut().is_none_or(|child| !matches!(child.try_wait(), Ok(None)))
+    }
+
+    /// Ends it. Whether it was not SIGKILL that did.
+    pub fn stop(&mut self) -> Result<bool, String> {
+        let Some(mut child) = self.child.take() else { return Ok(false) };
+        if matches!(child.try_wait(), Ok(None)) {
+            kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM).map_err(|e| e.to_string())?;
+        }
+        let status = child.wait().map_err(|e| e.to_string())?;
+        Ok(status.signal() != Some(Signal::SIGKILL as i32))
     }
 
     pub fn signal(&mut self, signal: Signal) -> Outcome {

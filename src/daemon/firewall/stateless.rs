@@ -185,12 +185,14 @@ fn names(way: &Way, rules: &[u8], only: Option<Fate>, say: Say<'_>) -> bool {
 /// Takes out what needs connection tracking, everywhere or nowhere.
 pub fn take_out(root: &Root, dir: &str, how: How, say: Say<'_>) -> Result<(), NotTaken> {
     in_rooms(|rooms| {
-        let (mut any, mut unread) = (false, false);
+        // That there are none is not said of rules that were not seen.
+        let (mut any, mut seen, mut unread) = (false, false, false);
         for way in &WAYS {
             if let Err(e) = way.list(root, &mut rooms.found, say) {
                 unread |= e != Errno::ENOENT;
                 continue;
             }
+            seen = true;
             let rules = rooms.found.text()?;
             if !how.force && names(way, rules, Some(Fate::SourceNat), say) {
                 say(format_args!(
@@ -200,6 +202,10 @@ pub fn take_out(root: &Root, dir: &str, how: How, say: Say<'_>) -> Result<(), No
                 return Err(NotTaken::Refused);
             }
             any |= how.dry && names(way, rules, None, say);
+        }
+        if !seen && !unread {
+            say(format_args!("not done: no program is here that shows rules (nft, iptables-save)"));
+            return Err(NotTaken::Refused);
         }
         if !how.dry {
             let mut record = Record::open(root, dir)?;
@@ -222,7 +228,6 @@ pub fn take_out(root: &Root, dir: &str, how: How, say: Say<'_>) -> Result<(), No
             record.journal.stateless = any;
             record.save()?;
         }
-        // That there are none is not said of rules that were not seen.
         if unread && !any {
             return Err(Errno::EIO.into());
         }

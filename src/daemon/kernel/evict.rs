@@ -15,10 +15,19 @@ use std::net::Ipv4Addr;
 /// 16 to 64 deletions a datagram were as fast as any other number.
 const BATCH: usize = 4096;
 
+/// What is collected. Not in the evictor, which lies in the daemon and is moved with its pass: six copies of it were 25 KiB of
+/// stack.
+pub struct Deletions([u8; BATCH]);
+
+impl Deletions {
+    pub const fn new() -> Self {
+        Self([0; BATCH])
+    }
+}
+
 /// Collects deletions and sends them in batches, without acknowledgements.
 pub struct Evictor {
     socket: Socket,
-    buffer: [u8; BATCH],
     used: usize,
     /// The first error other than "it is gone already".
     fault: Option<Errno>,
@@ -26,26 +35,26 @@ pub struct Evictor {
 
 impl Evictor {
     pub fn open() -> Result<Self, Errno> {
-        Ok(Self { socket: Socket::open()?, buffer: [0; BATCH], used: 0, fault: None })
+        Ok(Self { socket: Socket::open()?, used: 0, fault: None })
     }
 
     /// This entry goes, with this batch or the next.
-    pub fn evict(&mut self, entry: &Entry<'_>) {
+    pub fn evict(&mut self, deletions: &mut Deletions, entry: &Entry<'_>) {
         for _ in 0..2 {
-            let Some(room) = self.buffer.get_mut(self.used..) else { return };
+            let Some(room) = deletions.0.get_mut(self.used..) else { return };
             let mut batch = Batch::new(room);
             if conntrack::delete(&mut batch, entry) {
                 self.used += batch.bytes().len();
                 return;
             }
-            self.send();
+            self.send(deletions);
         }
     }
 
     /// Sends what is collected and reads the complaints: an answer comes only for what could not be deleted.
-    pub fn send(&mut self) {
+    pub fn send(&mut self, deletions: &mut Deletions) {
         if self.used > 0 {
-            let sent = self.socket.send(&Batch::filled(&mut self.buffer, self.used));
+            let sent = self.socket.send(&Batch::filled(&mut deletions.0, self.used));
             crate::daemon::crash::step();
             self.used = 0;
             if let Err(e) = sent {
@@ -73,8 +82,8 @@ impl Evictor {
     }
 
     /// Sends the rest; the first real error.
-    pub fn finish(mut self) -> Result<(), Errno> {
-        self.send();
+    pub fn finish(mut self, deletions: &mut Deletions) -> Result<(), Errno> {
+        self.send(deletions);
         self.fault.map_or(Ok(()), Err)
     }
 }

@@ -19,6 +19,7 @@ pub use connection::{Asked, Asker, Ubus};
 use connection::{Path, Room};
 use ctwarden::describe;
 use ctwarden::protocol::{Answer, Ask, Request};
+use ctwarden::text::without_end;
 use ctwarden::wire::ubus::Code;
 use nix::errno::Errno;
 use std::sync::Mutex;
@@ -39,8 +40,8 @@ impl Ubus {
         }
         let ask = Ask { request: Request::Status, json: false, colour: false };
         render(answer, &ask, &mut |reply| {
-            let text = reply.text.strip_prefix("ctwarden: ").unwrap_or(reply.text);
-            let text = text.strip_suffix("\n").unwrap_or(text);
+            // Without our name before it and the line's end.
+            let text = without_end(reply.text, b"\n").get("ctwarden: ".len()..).unwrap_or_default();
             self.reply(asker, code(answer), Some(&|o| o.text("error", &text)));
         });
     }

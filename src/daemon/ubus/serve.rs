@@ -2,11 +2,10 @@
 
 use super::{Asked, Asker};
 use crate::daemon::answer::{self, Asking};
-use crate::daemon::clock::Moment;
 use crate::daemon::front::{Front, Shown};
 use crate::daemon::hooks;
 use crate::daemon::report::tell;
-use crate::daemon::run::{CALLS, Daemon, SLICE_US};
+use crate::daemon::run::{CALLS, Daemon};
 use crate::daemon::system;
 use ctwarden::call::Call;
 use ctwarden::describe;
@@ -14,54 +13,43 @@ use ctwarden::protocol::{Answer, Request, SHED_SECONDS};
 use ctwarden::sizing;
 use ctwarden::units::{Entries, Millis, Permille};
 use ctwarden::wire::ubus::Code;
+use std::ops::ControlFlow;
 
 impl Daemon {
-    /// Takes calls for as long as one slice of work. `false`: the config that was asked for switches the guard off.
-    pub(in crate::daemon) fn serve_bus(&mut self, now: Millis, front: &dyn Front) -> bool {
+    /// Takes one call; [`has_more`](super::Ubus::has_more) says whether others have come already. Gives what is to be answered at once;
+    /// `Break`: the config that was asked for switches the guard off.
+    #[inline(never)]
+    pub(in crate::daemon) fn serve_bus(&mut self, now: Millis, front: &dyn Front) -> ControlFlow<(), Option<Asking>> {
         self.bus.turn(now, &mut tell);
-        let until = Moment::now().after_us(SLICE_US);
-        while let Some(asked) = self.bus.next_call(now, &mut tell) {
-            if !self.serve_call(&asked, front) {
-                return false;
-            }
-            // What has come already is looked at in the next turn.
-            if Moment::now() >= until {
-                break;
-            }
-        }
+        let asked = self.bus.next_call(now, &mut tell);
         while let Some(hook) = self.bus.next_unserved() {
             hooks::call(hook);
         }
-        true
+        match asked {
+            Some(asked) => self.take_call(&asked, front),
+            None => ControlFlow::Continue(None),
+        }
     }
 
-    fn serve_call(&mut self, asked: &Asked, front: &dyn Front) -> bool {
+    fn take_call(&mut self, asked: &Asked, front: &dyn Front) -> ControlFlow<(), Option<Asking>> {
         let Asked { asker, call, who } = *asked;
         let mut dry = false;
         let request = match call {
-            Call::Status => {
-                self.tell_now(asker, Answer::Status(self.status()));
-                return true;
-            }
-            Call::Incidents => {
-                self.tell_now(asker, Answer::Log(self.log()));
-                return true;
-            }
+            Call::Status => Request::Status,
+            Call::Incidents => Request::Log,
+            Call::History { span, since } => Request::History { span, since },
             Call::Size { max, ram_percent, board } => {
                 self.think(asker, max, ram_percent, board, front);
-                return true;
+                return ControlFlow::Continue(None);
             }
             Call::Check | Call::Drill => {
-                self.show(asker, if call == Call::Check { Shown::Check } else { Shown::Drill }, front);
-                return true;
+                self.show(asker, if matches!(call, Call::Check) { Shown::Check } else { Shown::Drill }, front);
+                return ControlFlow::Continue(None);
             }
             Call::Reload => {
                 self.asked_for(Request::Reload, who);
-                return !self.show(asker, Shown::Check, front) || self.reload(front);
-            }
-            Call::History { span, since } => {
-                self.tell_now(asker, Answer::History(self.history(span, since)));
-                return true;
+                let goes_on = !self.show(asker, Shown::Check, front) || self.reload(front);
+                return if goes_on { ControlFlow::Continue(None) } else { ControlFlow::Break(()) };
             }
             Call::Metrics => Request::Metrics,
             Call::Top { by, rows, exact } => Request::Top { by, rows, exact },
@@ -83,20 +71,19 @@ impl Daemon {
                 Request::Shed { lease, seconds: seconds.unwrap_or(SHED_SECONDS) }
             }
         };
-        if call.changes() {
+        if request.changes() && !dry {
             self.asked_for(request, who);
         }
-        let asker = answer::Asker::Bus(asker);
+        let asking = Asking { asker: answer::Asker::Bus(asker), request, dry };
+        if matches!(request, Request::Status | Request::Log | Request::History { .. }) {
+            return ControlFlow::Continue(Some(asking));
+        }
         // The other places are kept for the command line.
         let of_bus = self.waiting.iter().filter(|waiting| matches!(waiting.asker, answer::Asker::Bus(_))).count();
-        if of_bus >= CALLS || self.waiting.push_back(Asking { asker, request, dry }).is_err() {
-            self.answer(asker, &Answer::busy());
+        if of_bus >= CALLS || self.waiting.push_back(asking).is_err() {
+            self.answer(asking.asker, &Answer::busy());
         }
-        true
-    }
-
-    fn tell_now(&mut self, asker: Asker, answer: Answer) {
-        self.answer(answer::Asker::Bus(asker), &answer);
+        ControlFlow::Continue(None)
     }
 
     /// Answers with lines for people; gives whether all is well.

@@ -36,6 +36,7 @@ const CSS = [
 	'.ctw-cards>div{border:1px solid rgba(128,128,128,.5);border-radius:4px;padding:.8em;display:flex;flex-direction:column}',
 	'.ctw-cards>div>:last-child{margin-top:auto}',
 	'.ctw-cards .btn{width:100%;min-height:2.8em;margin:.3em 0}',
+	'.ctw [aria-pressed=true]{font-weight:bold;box-shadow:inset 0 -3px}',
 	'.ctw-row button,.ctw-row select{margin:.15em .3em .15em 0}',
 	'.ctw select,.ctw-ask select{width:auto;max-width:100%}',
 	'.ctw-lines{white-space:pre-wrap;overflow-wrap:anywhere;max-height:60vh;overflow:auto;font-size:85%}',
@@ -212,7 +213,7 @@ return baseclass.extend({
 		]);
 
 		rows.forEach(row => table.appendChild(E('tr', { 'class': 'tr' }, row.map((cell, i) =>
-			E('td', { 'class': 'td', 'data-title': titles[i] || null }, Array.isArray(cell) ? cell : [ cell ])))));
+			E('td', { 'class': 'td', 'data-title': cell === '' ? null : titles[i] }, Array.isArray(cell) ? cell : [ cell ])))));
 		if (!rows.length)
 			table.appendChild(E('tr', { 'class': 'tr placeholder' }, [ E('td', { 'class': 'td', 'colspan': titles.length }, [ E('em', {}, [ empty ]) ]) ]));
 		return table;

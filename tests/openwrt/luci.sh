@@ -1,0 +1,26 @@
+# shellcheck shell=bash disable=SC2154
+# The web pages in the router's own LuCI, by a browser on its LAN: the walk of tests/luci/walk.mjs, every page and button.
+browser=${CARGO_TARGET_DIR:-$here/../../target}/luci
+if [ ! -e "$root/www/luci-static/resources/ctwarden.js" ]; then
+    echo "not tried: luci-app-ctwarden is not among the packages"
+elif [ ! -d "$browser/node_modules/playwright-core" ] || ! command -v chromium >/dev/null; then
+    echo "not tried: there is no browser (tests/luci/run sees to that)"
+else
+    browser=$(realpath "$browser")
+    kept=$work/before-luci
+    mkdir "$kept"
+    cp -a "$root"/etc/{passwd,shadow,group,config/rpcd,config/ctwarden} "$kept"
+    was=$(cat "$limit")
+    echo 16384 >"$limit"
+    while read -r word rest; do
+        case $word in
+        ok) passed=$((passed + 1)) && echo "ok      $rest" ;;
+        FAILED) failed=$((failed + 1)) && echo "FAILED  $rest" ;;
+        esac
+    done < <(lan node "$here/../luci/real.mjs" "$browser" http://10.77.0.1 \
+        "PATH=/usr/sbin:/usr/bin:/sbin:/bin nsenter -t $init -m -u -i -n -p --root --wd /bin/sh -c" "$init" 2>"$work/luci.log")
+    echo "$was" >"$limit"
+    cp -a "$kept"/{passwd,shadow,group} "$root/etc/"
+    cp -a "$kept"/{rpcd,ctwarden} "$root/etc/config/"
+    router "rm -f /tmp/dhcp.leases; /etc/init.d/rpcd restart; reload_config"
+fi
