@@ -82,7 +82,7 @@ fn cut<'a>(text: &'a str, left: &mut usize) -> &'a str {
     text
 }
 
-/// Whole lines of a text, from its start or its end.
+/// Whole lines of a text.
 pub struct Kept(heapless::String<KEPT>);
 
 impl Kept {
@@ -114,13 +114,14 @@ impl Kept {
         let _ = self.0.push_str(text.get(..end).unwrap_or_default());
     }
 
-    pub fn end_of(&mut self, text: &str) {
+    /// Without lines that are set in: they tell more of the one before. All of a log's others fit.
+    pub fn heads_of(&mut self, text: &str) {
         self.0.clear();
-        let mut from = text.len().saturating_sub(KEPT);
-        if from > 0 {
-            from += text.bytes().skip(from).position(|byte| byte == b'\n').map_or(0, |at| at + 1);
+        for line in lines(text) {
+            if !line.starts_with(" ") && self.0.push_str(line).is_ok() {
+                let _ = self.0.push_str("\n");
+            }
         }
-        let _ = self.0.push_str(text.get(from..).unwrap_or_default());
     }
 }
 
@@ -151,11 +152,9 @@ mod tests {
     #[test]
     fn what_is_kept_are_whole_lines() {
         let mut kept = Kept::new();
-        kept.end_of("a\nb\nc\n");
+        kept.heads_of("a\n  more of a\nb\nc\n");
         assert_eq!((kept.last(2), kept.last(9), kept.last(0), kept.count()), ("b\nc\n", "a\nb\nc\n", "", 3));
         let long = "0123456789\n".repeat(1_000);
-        kept.end_of(&long);
-        assert!(kept.text().starts_with("0123") && kept.text().ends_with("9\n") && kept.text().len() > KEPT - 11);
         kept.start_of(&long);
         assert!(kept.text().starts_with("0123") && kept.text().ends_with("9\n") && kept.text().len() > KEPT - 11);
     }

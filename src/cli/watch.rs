@@ -94,7 +94,7 @@ impl Watch<'_> {
                 continue;
             }
             let done = self.ask(request, &mut |reply| match request {
-                Request::Log => log.end_of(reply.text),
+                Request::Log => log.heads_of(reply.text),
                 // Relief comes first: then who it was last time.
                 Request::Top { .. } if reply.exit == 0 => top.start_of(reply.text),
                 Request::Top { .. } => {}

@@ -58,7 +58,7 @@ try:
 finally:
     flood.kill()
     flood.wait()
-expect("it resolves when the attack is over", lambda: not firing(), 150)
+expect("it resolves when the attack is over", lambda: not firing(), 270)
 refused, evicted = query("ctwarden_refused_packets_total"), query("ctwarden_evicted_entries_total")
 print(f"   evicted {evicted.get(ATTACKED, 0):.0f}, refused {refused.get(ATTACKED, 0):.0f}")
 expect("the others evicted nothing", lambda: [n for i, n in evicted.items() if i != ATTACKED] == [0, 0], 0)

@@ -32,6 +32,9 @@ fn what_only_reads_is_answered() {
         ("check", &[]),
         ("incidents", &[]),
         ("drill", &[]),
+        ("history", &[]),
+        ("history", &[("span", Text("24h")), ("since", Number(5))]),
+        ("metrics", &[]),
     ]);
     let table = "(\"count\", Long(140)), (\"max\", Long(";
     says(&answers[0], 0, &["(\"daemon\", Bool(true))", table, "(\"verdict\", Text(\"calm\"))", "\"ladder\", Array"]);
@@ -44,6 +47,9 @@ fn what_only_reads_is_answered() {
     says(&answers[7], 0, &["(\"ok\", Bool(true))", "no fault"]);
     says(&answers[8], 0, &["(\"incidents\", Array([]))", "(\"asked\", Array([]))"]);
     says(&answers[9], 0, &["(\"ok\", Bool(true))", "a drill", "flush"]);
+    says(&answers[10], 0, &["(\"span\", Text(\"5m\")), (\"step\", Long(2))", "\"next\"", "\"rungs\", Array"]);
+    says(&answers[11], 0, &["(\"span\", Text(\"24h\")), (\"step\", Long(360))"]);
+    says(&answers[12], 0, &["(\"name\", Text(\"ctwarden_", "\"labels\", Table", "\"value\""]);
     subject.stop();
 }
 
