@@ -10,7 +10,7 @@ else
     kept=$work/before-luci
     mkdir "$kept"
     cp -a "$root"/etc/{passwd,shadow,group,config/rpcd,config/ctwarden} "$kept"
-    was=$(cat "$limit")
+    found=$(cat "$limit")
     echo 16384 >"$limit"
     while read -r word rest; do
         case $word in
@@ -19,7 +19,8 @@ else
         esac
     done < <(lan node "$here/../luci/real.mjs" "$browser" http://10.77.0.1 \
         "PATH=/usr/sbin:/usr/bin:/sbin:/bin nsenter -t $init -m -u -i -n -p --root --wd /bin/sh -c" "$init" 2>"$work/luci.log")
-    echo "$was" >"$limit"
+    echo "$found" >"$limit"
+    found=
     cp -a "$kept"/{passwd,shadow,group} "$root/etc/"
     cp -a "$kept"/{rpcd,ctwarden} "$root/etc/config/"
     router "rm -f /tmp/dhcp.leases; /etc/init.d/rpcd restart; reload_config"
