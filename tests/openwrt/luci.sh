@@ -13,7 +13,7 @@ else
     # As it is shipped, and with a whole budget: what was tried before has used it up.
     sed "s/'br-lan'/'lan0'/" "$here/../../openwrt/ctwarden/files/etc/config/ctwarden" >"$root/etc/config/ctwarden"
     router "/etc/init.d/ctwarden restart"
-    was=$(cat "$limit")
+    found=$(cat "$limit")
     echo 16384 >"$limit"
     while read -r word rest; do
         case $word in
@@ -22,7 +22,8 @@ else
         esac
     done < <(lan node "$here/../luci/real.mjs" "$browser" http://10.77.0.1 \
         "PATH=/usr/sbin:/usr/bin:/sbin:/bin nsenter -t $init -m -u -i -n -p --root --wd /bin/sh -c" "$init" 2>"$work/luci.log")
-    echo "$was" >"$limit"
+    echo "$found" >"$limit"
+    found=
     cp -a "$kept"/{passwd,shadow,group} "$root/etc/"
     rm -f "$root"/etc/{passwd,shadow,group}-
     cp -a "$kept"/{rpcd,ctwarden} "$root/etc/config/"

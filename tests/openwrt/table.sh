@@ -11,6 +11,7 @@ flood() {
 neighbour() { lan python3 "$traffic" connect 10.77.0.3 10.78.0.2 8000 100 8; }
 
 router "/etc/init.d/ctwarden stop"
+found=$(cat "$limit")
 echo 2048 >"$limit"
 flood
 sleep 3
@@ -32,3 +33,4 @@ check "who held the table is told" has '10\.77\.0\.2' "$(router 'ctwarden log')"
 check "the owner gets in meanwhile" between 1 "$(lan python3 "$traffic" connect 10.77.0.3 10.77.0.1 22 1 1)" 1
 show "the neighbour's connections: $without of 100 without, $with with it" "$(router 'ctwarden log' | head -n 12)"
 echo "$found" >"$limit"
+found=
