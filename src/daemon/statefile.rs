@@ -41,7 +41,8 @@ impl StateFile {
         make_folders(&made).map_err(StateFault::Folder)?;
         let lock = open(
             &terminated(&joined([&made, "/", lock])),
-            OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_CLOEXEC,
+            // The folder may be the daemon's user's: root follows no link there.
+            OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC,
             Mode::from_bits_truncate(0o600),
         )
         .map_err(StateFault::Folder)?;

@@ -239,7 +239,8 @@ impl Filter {
 }
 
 fn create(root: &Root, file: &str) -> Result<OwnedFd, Errno> {
-    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_CLOEXEC;
+    // The folder may be the daemon's user's: root follows no link there.
+    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     open(&terminated(&place(root, file)), flags, Mode::from_bits_truncate(0o600))
 }
 
@@ -248,7 +249,7 @@ fn keep(root: &Root, file: &str, text: &[u8]) -> Result<(), Errno> {
 }
 
 fn open_kept(root: &Root, file: &str) -> Result<OwnedFd, Errno> {
-    open(&terminated(&place(root, file)), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())
+    open(&terminated(&place(root, file)), OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty())
 }
 
 fn forget(root: &Root, file: &str) -> Result<(), Errno> {
