@@ -120,8 +120,9 @@ const REFUSAL_MEMORY_EXACT: Millis = Millis(2_000);
 /// A table that stays between the marks for so long has settled there.
 const SETTLED: Millis = Millis(10_000);
 /// New flows a second assumed where none were seen yet. 3,200 a second (a hog that reconnects as fast as it can) fill a table of
-/// 2,048 in 0.55 s: at 1,000 assumed one burst in four was full before the first look. Idle it costs 3.7 system calls a second.
-const ASSUMED_PER_SECOND: u64 = 1_500;
+/// 2,048 in 0.55 s: at 1,000 assumed one burst in four was full before the first look. At 1,500 an idle daemon makes over four
+/// system calls a second.
+const ASSUMED_PER_SECOND: u64 = 1_300;
 /// The next look is never nearer than this, nor further than [`LOOK_LATEST`].
 pub const LOOK_SOONEST: Millis = Millis(20);
 /// See [`LOOK_SOONEST`].
@@ -217,7 +218,7 @@ impl Detector {
     }
 
     /// How long until the next look: half the time to the high mark (above it: to a full table) at the rate seen, and at
-    /// an assumed 1,500 new flows a second.
+    /// an assumed 1,300 new flows a second.
     pub fn next_look(&self, marks: &Marks) -> Millis {
         let t = &self.evidence.table;
         if self.evidence.verdict == Verdict::Blind || t.max.0 == 0 {
@@ -351,7 +352,7 @@ mod tests {
     fn the_next_look_is_half_the_time_to_the_high_mark() {
         let mut d = Detector::default();
         d.feed(&look(0, 0, 0), &MARKS);
-        assert_eq!(d.next_look(&MARKS), Millis(283), "at the assumed 1,500 a second");
+        assert_eq!(d.next_look(&MARKS), Millis(326), "at the assumed 1,300 a second");
         d.feed(&look(100, 450, 0), &MARKS);
         assert_eq!(d.next_look(&MARKS), Millis(400 * 1000 / 4500 / 2), "at the 4,500 a second seen");
         d.feed(&look(200, 849, 0), &MARKS);
