@@ -1,16 +1,16 @@
-//! Leases: given, renewed while their reason lasts, taken back; the lifeline; what goes with them.
+//! Leases: given, renewed while their reason lasts, taken back; what goes with them.
 //!
 //! ```text
-//!   hog named ────────> shed ──┐
-//!   saturated, asked ──> open ─┼─> firewall.grant ──> the kernel ends it by itself
-//!   start ────────> lifeline ──┘        ^
+//!   hog named ─────────────> shed ──┐
+//!   saturated, asked ──────> open ──┼─> firewall.grant ──> the kernel ends it by itself
+//!   rules.rs: start ───> lifeline ──┘        ^
 //!                        tend(): renew, end, put back what a firewall reload took
 //! ```
 
-use super::firewall::check::{self, LEASES};
-use super::firewall::{Firewall, Health};
+use super::firewall::Firewall;
+use super::firewall::check::LEASES;
 use super::kernel::addresses;
-use super::report::{tell, tell_kept_out};
+use super::report::tell;
 use super::run::Daemon;
 use super::system;
 use ctwarden::config::{Config, LANS};
@@ -18,9 +18,8 @@ use ctwarden::decide::shed::{Pressure, Spared, Why, may_shed};
 use ctwarden::detect::Verdict;
 use ctwarden::event::{Event, Lifeline};
 use ctwarden::journal::Setting;
-use ctwarden::lease::{Backend, Due, LIFELINE_RENEW_AT, LIFELINE_TERM, Lease, SHEDS, Scope, TERM, TRANSLATED, Windows};
+use ctwarden::lease::{Due, LIFELINE_RENEW_AT, Lease, SHEDS, Scope, TERM, Windows};
 use ctwarden::protocol::Answer;
-use ctwarden::rung::Rung;
 use ctwarden::units::{Entries, Millis};
 use nix::errno::Errno;
 
@@ -41,11 +40,11 @@ pub struct Emergency {
     pub firewall: Firewall,
     pub windows: Windows,
     /// The rules are in place.
-    ready: bool,
+    pub(super) ready: bool,
     pub lifeline: Lifeline,
     /// What it consists of.
-    lifeline_leases: heapless::Vec<Lease, LEASES>,
-    lifeline_ends: Millis,
+    pub(super) lifeline_leases: heapless::Vec<Lease, LEASES>,
+    pub(super) lifeline_ends: Millis,
     /// When `nf_conntrack_tcp_be_liberal` goes back.
     liberal_until: Option<Millis>,
 }
@@ -119,69 +118,6 @@ fn leases_of(scope: Scope, config: &Config, firewall: &Firewall, routed: bool) -
 }
 
 impl Daemon {
-    /// Takes out what a former run left, chooses a back end and puts the rules in place. Under `dry_run` nothing is done.
-    pub(super) fn prepare(&mut self) {
-        let Self { emergency: e, root, config, journal, state, .. } = self;
-        e.ready = false;
-        e.lifeline = Lifeline::Off;
-        if !root.is_real() || config.dry_run {
-            return;
-        }
-        // A former run's rules may be another back end's.
-        if journal.backend != Backend::None {
-            e.firewall.use_backend(journal.backend);
-            let _ = e.firewall.remove(root);
-        }
-        let backend = e.firewall.probe(root, config);
-        if !wants_rules(config) || backend == Backend::None {
-            e.firewall.use_backend(Backend::None);
-            journal.backend = Backend::None;
-            let _ = state.save(journal);
-            return;
-        }
-        // Written down first: what a crash leaves half done is taken out at the next start.
-        journal.backend = backend;
-        let installed = state.save(journal).and_then(|()| e.firewall.install(root, config));
-        e.ready = installed.is_ok();
-        match installed {
-            Ok(()) => tell(Event::Backend { backend }),
-            Err(errno) => tell(Event::BackendUnusable { backend, errno: errno as i32 }),
-        }
-        self.throw_lifeline();
-    }
-
-    /// Gives or renews the lifeline, where the owner's own rules would let its packets in.
-    fn throw_lifeline(&mut self) {
-        let now = self.now();
-        let Self { emergency: e, root, config, .. } = self;
-        if !e.ready || !config.lifeline {
-            return;
-        }
-        let before = e.lifeline;
-        if !e.firewall.backend().has_leases() {
-            e.lifeline = Lifeline::NoLeases;
-        } else if before != Lifeline::On {
-            let fits = check::lifeline(root, config);
-            e.lifeline = fits.lifeline;
-            if fits.kept_out > 0 {
-                tell_kept_out(fits.kept_out, fits.because());
-            }
-            e.lifeline_leases = fits.leases;
-        }
-        if e.lifeline == Lifeline::On {
-            e.lifeline_ends = now.after(LIFELINE_TERM);
-            match e.firewall.grant(root, &e.lifeline_leases, LIFELINE_TERM) {
-                Ok(()) => {}
-                // None of its ports would be let in.
-                Err(Errno::EOPNOTSUPP) => e.lifeline = Lifeline::NotAccepted,
-                Err(errno) => e.lifeline = Lifeline::Failed { errno: errno as i32 },
-            }
-        }
-        if e.lifeline != before {
-            tell(Event::Lifeline(e.lifeline));
-        }
-    }
-
     /// Caps whoever holds too much, as the sample has it that the plan was just made from.
     pub(super) fn shed_whoever(&mut self, count: Entries) {
         let now = self.now();
@@ -344,48 +280,6 @@ impl Daemon {
         }
     }
 
-    /// Has the firewall been loaded anew? Then what ran is put back with the time that it had left.
-    pub(super) fn recheck_firewall(&mut self) {
-        if self.emergency.firewall.backend() == Backend::None || self.state.rules_are_out() {
-            return;
-        }
-        let Self { emergency: e, root, config, .. } = self;
-        let was_ready = e.ready;
-        let health = e.firewall.recheck(root, config);
-        // Somebody translates IPv6 now: what goes untracked would keep its private addresses.
-        if e.firewall.translates()
-            && let Some(scope) = e.windows.opening().map(|o| o.scope).filter(|s| *s >= Scope::Lan)
-        {
-            let mut leases: heapless::Vec<Lease, LANS> =
-                lan(config).into_iter().map(|interface| Lease::Lan { interface }).collect();
-            leases.retain(|lease| e.firewall.left(root, lease).is_some());
-            let _ = e.firewall.revoke(root, &leases);
-            if scope == Scope::Lan {
-                self.close(TRANSLATED);
-            }
-        }
-        match health {
-            Health::Sound if was_ready => return,
-            Health::Missing => {
-                self.emergency.ready = false;
-                if was_ready {
-                    let backend = self.emergency.firewall.backend();
-                    tell(Event::BackendUnusable { backend, errno: Errno::ENOENT as i32 });
-                }
-                return;
-            }
-            Health::Sound | Health::Mended => self.emergency.ready = true,
-        }
-        // What was not possible may be.
-        self.unusable.retain(|rung| *rung != Rung::Open);
-        tell(Event::RulesBack { backend: self.emergency.firewall.backend() });
-        // Its rules may have changed: asked anew.
-        self.emergency.lifeline = Lifeline::Off;
-        self.throw_lifeline();
-        // What the lifeline does not hold any more is the opening's.
-        self.give_again();
-    }
-
     /// Gives what runs once more, with the time that it had left. All of it: what still has some of its leases may have lost
     /// the others (those of one family, or in the one foreign table that was loaded anew).
     pub(super) fn give_again(&mut self) {
@@ -414,35 +308,6 @@ impl Daemon {
             tell(Event::NotWritten { name: Setting::Liberal.name(), why });
         }
     }
-
-    /// At the end: every lease back, every rule out.
-    pub(super) fn put_rules_back(&mut self) {
-        self.close("ctwarden stops");
-        self.unshed();
-        self.take_rules_out();
-    }
-
-    /// Every rule of ours out, and with them every lease.
-    pub(super) fn take_rules_out(&mut self) {
-        let Self { emergency: e, root, journal, state, .. } = self;
-        if e.firewall.backend() != Backend::None {
-            if let Err(errno) = e.firewall.remove(root) {
-                tell(Event::BackendUnusable { backend: e.firewall.backend(), errno: errno as i32 });
-            }
-            journal.backend = Backend::None;
-            let _ = state.save(journal);
-        }
-    }
-}
-
-/// Would the same rules be in place under both?
-pub fn same_rules(a: &Config, b: &Config) -> bool {
-    a.dry_run == b.dry_run
-        && a.backend == b.backend
-        && (a.lifeline, a.lifeline_dns, a.shed_count) == (b.lifeline, b.lifeline_dns, b.shed_count)
-        && a.lan == b.lan
-        && a.ports == b.ports
-        && wants_rules(a) == wants_rules(b)
 }
 
 impl Emergency {
@@ -453,11 +318,4 @@ impl Emergency {
         }
         leases
     }
-}
-
-/// Does anything in this config need packet rules?
-fn wants_rules(config: &Config) -> bool {
-    use ctwarden::rung::Rung::{Open, Shed};
-    // Who only watches makes no rules either.
-    !config.ladder.is_empty() && (config.lifeline || config.ladder.contains(&Shed) || config.ladder.contains(&Open))
 }

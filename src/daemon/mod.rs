@@ -1,10 +1,12 @@
 //! The only code that touches the system.
 //!
 //! ```text
-//! run.rs     the loop: poll, look, turn, act; the only reader of the clock
+//! run.rs     the loop: what wakes it, and what is served; the only reader of the clock
+//! turn.rs    look, decide, act
 //! job.rs     a pass under way, in slices; answer.rs: what a request leads to
 //! act.rs     an action becomes a write or a pass, and its outcome an observation
-//! emergency.rs leases: given, renewed, taken back; no_windows.rs: in a program without
+//! emergency.rs leases: given, renewed, taken back; rules.rs: what they are given in, and the lifeline;
+//!            no_windows.rs: in a program without
 //! work.rs    passes over the table, with all their buffers
 //! resize.rs  the limits at start, after a reload, after drift
 //! system.rs  the machine and its settings, by way of the journal (statefile.rs)
@@ -33,6 +35,8 @@ pub mod emergency;
 #[cfg(not(feature = "nft"))]
 #[path = "no_windows.rs"]
 pub mod emergency;
+#[cfg(not(feature = "nft"))]
+use emergency as rules;
 #[cfg(feature = "nft")]
 pub mod firewall;
 pub mod footing;
@@ -45,6 +49,8 @@ pub mod past;
 pub mod report;
 pub mod resize;
 pub mod root;
+#[cfg(feature = "nft")]
+pub mod rules;
 pub mod run;
 pub mod signals;
 pub mod statefile;
@@ -55,6 +61,7 @@ pub mod taken;
 #[cfg(not(feature = "stateless"))]
 #[path = "no_taken.rs"]
 pub mod taken;
+pub mod turn;
 #[cfg(feature = "ubus")]
 pub mod ubus;
 #[cfg(not(feature = "ubus"))]
