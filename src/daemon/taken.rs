@@ -73,7 +73,11 @@ impl Record {
     }
 
     pub fn file(&self, name: &str) -> Result<OwnedFd, Errno> {
-        open(&terminated(&self.state.beside(name)), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())
+        open(
+            &terminated(&self.state.beside(name)),
+            OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC,
+            Mode::empty(),
+        )
     }
 
     /// Reads a kept file; nothing where there is none.
