@@ -34,9 +34,12 @@ pub struct Control {
     listener: UnixListener,
     path: super::root::SystemPath,
     peers: [Option<Peer>; CONNECTIONS],
+    /// Peers taken so far, round and round.
+    taken: u16,
 }
 
 struct Peer {
+    number: u16,
     fd: OwnedFd,
     heard: [u8; REQUEST_MOST + LENGTH],
     length: usize,
@@ -44,9 +47,13 @@ struct Peer {
     until: Millis,
 }
 
-/// Who asked: for the answer. The number tells one peer in a place from the next.
+/// Who asked: for the answer. The number tells one peer in a place from the next, who may have come while an answer was
+/// worked at for the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Asker(usize);
+pub struct Asker {
+    place: usize,
+    number: u16,
+}
 
 impl Control {
     /// Listens at `path`, mode 0600. A socket left over by a daemon that is gone is replaced; EADDRINUSE: it is answered,
@@ -63,7 +70,7 @@ impl Control {
         listen(&listener, Backlog::MAXCONN)?;
         let mut kept = super::root::SystemPath::new();
         let _ = kept.push_str(path);
-        Ok(Self { render, listener: listener.into(), path: kept, peers: [const { None }; CONNECTIONS] })
+        Ok(Self { render, listener: listener.into(), path: kept, peers: [const { None }; CONNECTIONS], taken: 0 })
     }
 
     /// How answers become text.
@@ -108,14 +115,15 @@ impl Control {
                     continue;
                 }
             }
+            let asker = Asker { place: i, number: peer.number };
             match unframe::<Ask>(peer.heard.get(..peer.length).unwrap_or_default(), REQUEST_MOST) {
                 None => {}
                 Some(Ok(ask)) => {
                     peer.asked = Some(ask);
                     peer.until = now.after(PATIENCE_ASKED);
-                    return Some((Asker(i), ask.request));
+                    return Some((asker, ask.request));
                 }
-                Some(Err(())) => self.answer(Asker(i), &Answer::not_understood()),
+                Some(Err(())) => self.answer(asker, &Answer::not_understood()),
             }
         }
         None
@@ -124,7 +132,9 @@ impl Control {
     fn accept(&mut self, now: Millis) {
         while let Some(slot) = self.peers.iter_mut().find(|p| p.is_none()) {
             let Ok((fd, _)) = self.listener.accept() else { return };
+            self.taken = self.taken.wrapping_add(1);
             *slot = Some(Peer {
+                number: self.taken,
                 fd: fd.into(),
                 heard: [0; REQUEST_MOST + LENGTH],
                 length: 0,
@@ -136,7 +146,8 @@ impl Control {
 
     /// Answers and hangs up. One send: a reply is smaller than any socket buffer; a peer that does not read loses it.
     pub fn answer(&mut self, asker: Asker, answer: &Answer) {
-        let Some(peer) = self.peers.get_mut(asker.0).and_then(Option::take) else { return };
+        let slot = self.peers.get_mut(asker.place).filter(|p| p.as_ref().is_some_and(|p| p.number == asker.number));
+        let Some(peer) = slot.and_then(Option::take) else { return };
         let ask = peer.asked.unwrap_or(Ask { request: Request::Status, json: false, colour: false });
         (self.render)(answer, &ask, &mut |reply| {
             let mut frames = FRAME.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -199,4 +210,40 @@ pub fn ask_while(
     let Some(Ok(reply)) = unframe(heard, REPLY_MOST) else { return Err(Errno::ECONNRESET) };
     to(&reply);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixStream;
+
+    #[test]
+    fn an_answer_that_comes_too_late_is_not_the_next_ones() {
+        let dir = std::env::temp_dir().join(format!("ctwarden-control-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).expect("a folder");
+        let path = dir.join("socket");
+        let path = path.to_str().expect("text");
+        let mut control = Control::open(path, |_, _, to| to(&Reply { exit: 0, text: "yours" })).expect("a socket");
+        let ask = |control: &mut Control, now| {
+            let mut peer = UnixStream::connect(path).expect("connected");
+            let mut room = [0; 64];
+            let ask = Ask { request: Request::Status, json: false, colour: false };
+            peer.write_all(frame(&ask, &mut room).expect("fits")).expect("sent");
+            (peer, control.next_request(now).expect("a request").0)
+        };
+        let (_first, early) = ask(&mut control, Millis(0));
+        assert_eq!(control.next_request(PATIENCE_ASKED), None, "its time is over");
+        let (mut second, late) = ask(&mut control, PATIENCE_ASKED);
+        assert_eq!(early.place, late.place);
+        control.answer(early, &Answer::not_understood());
+        second.set_nonblocking(true).expect("set");
+        assert!(second.read(&mut [0; 64]).is_err_and(|e| e.kind() == std::io::ErrorKind::WouldBlock));
+        control.answer(late, &Answer::not_understood());
+        let mut heard = [0; 64];
+        let n = second.read(&mut heard).expect("an answer");
+        assert!(heard[..n].ends_with(b"yours"));
+        drop(control);
+        std::fs::remove_dir_all(dir).expect("removed");
+    }
 }
