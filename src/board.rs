@@ -1,6 +1,6 @@
 //! Boards and RAM classes: what sizing cannot read from the system. The files are in `board/`; the README there is their format.
 
-use crate::text::{cut, without_end};
+use crate::text::{pieces, without_end};
 use crate::units::{Entries, Kib};
 
 /// Who takes memory that sizing cannot see coming.
@@ -119,12 +119,7 @@ pub fn by_radios(compatible: &[u8], drivers: &[&str]) -> Option<Board> {
 }
 
 fn words(text: &'static str) -> impl Iterator<Item = &'static str> {
-    let mut rest = text;
-    core::iter::from_fn(move || {
-        let (word, more) = if rest.is_empty() { None } else { cut(rest, b' ').or(Some((rest, ""))) }?;
-        rest = more;
-        Some(word)
-    })
+    pieces(text, b' ')
 }
 
 /// The RAM class of a router with this `MemTotal`.

@@ -10,6 +10,7 @@
 //! empty set, before a look at the routes. Measured on a forwarded packet that takes 1.5 µs without us: 0.15 to 0.3 µs more
 //! with all of it and no lease; 0.75 for a returning segment of IPv6 TCP without `ctwarden_routed`.
 
+use crate::text::lines;
 use crate::wire::nftables::{Chain, FAMILY_INET, FAMILY_IP, FAMILY_IP6, Hook, Rule, Set, Sets, Table};
 use core::fmt::Write;
 use heapless::String;
@@ -70,7 +71,7 @@ pub fn head_rules(family: u8, hook: Hook) -> impl Iterator<Item = &'static str> 
         Hook::Forward => (snippet!("chain-pre/forward"), 2),
         Hook::Output => (snippet!("chain-pre/output"), 0),
     };
-    text.lines().skip(if family == FAMILY_IP { of_ip6 } else { 0 })
+    lines(text).skip(if family == FAMILY_IP { of_ip6 } else { 0 })
 }
 
 /// How many there are.
@@ -137,7 +138,7 @@ pub fn own_table(out: Sink<'_>, keep: bool, count: u16) {
 /// The sets of a foreign table.
 pub fn foreign_sets(out: Sink<'_>, table: Table<'_>, sets: Sets) {
     // One a line, in the order of their bits, behind the comment.
-    for (line, set) in SETS.lines().skip(1).zip(Set::ALL) {
+    for (line, set) in lines(SETS).skip(1).zip(Set::ALL) {
         if sets & set.bit() != 0 {
             about(out, "add set", table);
             words(out, &[line.get("set ".len()..).unwrap_or_default(), "\n"]);

@@ -13,11 +13,16 @@ pub fn has(text: &str, part: &str) -> bool {
 
 /// Its lines, without their ends.
 pub fn lines(text: &str) -> impl Iterator<Item = &str> {
+    pieces(text, b'\n')
+}
+
+/// What each `end` ends, which is ASCII; the last may be without one.
+pub fn pieces(text: &str, end: u8) -> impl Iterator<Item = &str> {
     let mut rest = text;
     core::iter::from_fn(move || {
-        let (line, more) = if rest.is_empty() { None } else { cut(rest, b'\n').or(Some((rest, ""))) }?;
+        let (piece, more) = if rest.is_empty() { None } else { cut(rest, end).or(Some((rest, ""))) }?;
         rest = more;
-        Some(line)
+        Some(piece)
     })
 }
 

@@ -2,7 +2,7 @@
 
 use crate::daemon::root::PATH_MOST;
 use ctwarden::history::Span;
-use ctwarden::lease::Scope;
+use ctwarden::lease::{Lease, Scope};
 use ctwarden::protocol::{By, Only, ROWS_MOST};
 use ctwarden::text::{cut, number};
 use std::fmt;
@@ -21,7 +21,7 @@ ctwarden keeps the connection tracking table from shutting the network down.
   ctwarden trim [--source ADDR] [--only unreplied|closing|idle]
                             evicts down to the low mark, or what is named
   ctwarden flush            empties the table; what is protected stays
-  ctwarden shed ADDR [--for SECONDS]
+  ctwarden shed WHO [--for SECONDS]
                             slows down new connections of a host
   ctwarden open [--scope router|lan|all] [--for SECONDS]
                             lets in, by a lease that the kernel ends by itself
@@ -41,7 +41,8 @@ ctwarden keeps the connection tracking table from shutting the network down.
   ctwarden replay F         the same for a recording
   ctwarden --version, --help
 
-Most take --json, --config, --root and --socket. All but shed, open, close and log need no daemon.
+Most take --json, --config, --root and --socket. All but shed, open,
+close, log, history, watch and metrics need no daemon.
 Exit status: 0 done, 1 fault found, 2 usage, 3 no daemon, 4 not permitted, 5 refused.
 ";
 
@@ -55,7 +56,7 @@ pub enum Verb {
     Top { by: By, rows: u8, exact: bool },
     Trim { source: Option<IpAddr>, only: Option<Only> },
     Flush,
-    Shed { source: Option<IpAddr>, seconds: Option<u32> },
+    Shed { lease: Option<Lease>, seconds: Option<u32> },
     Open { scope: Option<Scope>, seconds: Option<u32> },
     Close,
     Stateless { force: bool, dry_run: bool },
@@ -185,7 +186,7 @@ const OPTIONS: &[Known] = &[
     option("--scope", "open", "router, lan or all", part!(Open, scope, |w| Scope::from_name(w).map(Some))),
     option("--span", "history", "5m or 24h", part!(History, span, Span::from_name)),
     option("--since", "history", "the number of a slot", part!(History, since, number)),
-    option("", "shed", "an IPv4 or IPv6 address", part!(Shed, source, |w| w.parse::<IpAddr>().ok().map(Some))),
+    option("", "shed", "a source or destination as `top` names it", part!(Shed, lease, |w| Lease::of_key(w).map(Some))),
     option("--for", "shed", SECONDS, part!(Shed, seconds, |w| a_time(w).map(Some))),
     option("--for", "open", SECONDS, part!(Open, seconds, |w| a_time(w).map(Some))),
     option("--source", "trim", "an IPv4 or IPv6 address", part!(Trim, source, |w| w.parse::<IpAddr>().ok().map(Some))),
@@ -207,7 +208,7 @@ fn verb(name: &str) -> Option<Verb> {
         "top" => Verb::Top { by: By::Source, rows: 10, exact: false },
         "trim" => Verb::Trim { source: None, only: None },
         "flush" => Verb::Flush,
-        "shed" => Verb::Shed { source: None, seconds: None },
+        "shed" => Verb::Shed { lease: None, seconds: None },
         "open" => Verb::Open { scope: None, seconds: None },
         "close" => Verb::Close,
         "stateless" => Verb::Stateless { force: false, dry_run: false },
@@ -273,7 +274,7 @@ pub fn parse(words: &mut dyn Iterator<Item = Option<&'static str>>) -> Result<Pa
             return Err(Fault { argument, value: Some(value), what: found.value });
         }
     }
-    if matches!(arguments.verb, Verb::Shed { source: None, .. }) {
+    if matches!(arguments.verb, Verb::Shed { lease: None, .. }) {
         return Err(fault("shed", "whom?"));
     }
     if matches!(&arguments.verb, Verb::Replay { file } if file.is_empty()) {

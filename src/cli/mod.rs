@@ -31,12 +31,9 @@ mod watch;
 
 use crate::daemon::root::{Root, STATE_DIR, SystemPath};
 use args::{Arguments, Verb};
-use ctwarden::entry::holder_of;
-use ctwarden::lease::Lease;
 use ctwarden::protocol::{Request, SHED_SECONDS};
 use exit::Exit;
 use std::fmt::Write as _;
-use std::net::{IpAddr, Ipv4Addr};
 
 /// Carries a command out.
 pub fn run(arguments: &Arguments) -> Exit {
@@ -54,9 +51,9 @@ pub fn run(arguments: &Arguments) -> Exit {
         Verb::Top { by, rows, exact } => verbs::top(&place, *by, *rows, *exact, json),
         Verb::Trim { source, only } => verbs::trim(&place, *source, *only, json),
         Verb::Flush => verbs::flush(&place, json),
-        Verb::Shed { source, seconds } => {
-            let lease = Lease::Source(holder_of((*source).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))));
-            let request = Request::Shed { lease, seconds: seconds.unwrap_or(SHED_SECONDS) };
+        Verb::Shed { lease: None, .. } => Exit::Usage,
+        Verb::Shed { lease: Some(lease), seconds } => {
+            let request = Request::Shed { lease: *lease, seconds: seconds.unwrap_or(SHED_SECONDS) };
             verbs::only_asked(&place, request, "it gives the lease and renews it", json)
         }
         Verb::Open { scope, seconds } => {

@@ -49,7 +49,7 @@ pub(super) type Meanings = &'static [(&'static str, Is)];
 
 /// What a word means.
 #[inline(never)]
-pub(super) fn meaning(word: &[u8], meanings: Meanings) -> Option<Is> {
+pub(crate) fn meaning<T: Copy>(word: &[u8], meanings: &[(&str, T)]) -> Option<T> {
     meanings.iter().find(|(words, _)| super::matches::is(word, words)).map(|(_, is)| *is)
 }
 

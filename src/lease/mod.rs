@@ -11,7 +11,7 @@
 
 mod windows;
 
-use crate::entry::Entry;
+use crate::entry::{Entry, holder_of};
 use crate::units::Millis;
 use core::fmt;
 use core::net::IpAddr;
@@ -171,14 +171,14 @@ impl Lease {
         for (suffix, protocol) in [("/tcp", TCP), ("/udp", UDP)] {
             let Some(place) = key.strip_suffix(suffix) else { continue };
             let colon = place.bytes().rposition(|byte| byte == b':')?;
-            let (address, port) = (place.get(..colon)?, place.get(colon + 1..)?.parse::<u32>().ok()?);
+            let (address, port) = (place.get(..colon)?, crate::text::number(place.get(colon + 1..)?)?);
             let bare = address.strip_prefix("[").and_then(|a| a.strip_suffix("]"));
             let address = bare.unwrap_or(address).parse::<IpAddr>().ok().filter(|a| a.is_ipv6() == bare.is_some())?;
             return Some(Lease::Destination { address, protocol, port: port.try_into().ok()? });
         }
         let bare = key.strip_suffix("/64");
         Some(Lease::Source(match bare.unwrap_or(key).parse().ok()? {
-            IpAddr::V6(a) => IpAddr::V6((u128::from(a) >> 64 << 64).into()),
+            v6 @ IpAddr::V6(_) => holder_of(v6),
             v4 if bare.is_none() => v4,
             _ => return None,
         }))

@@ -1,7 +1,7 @@
 //! What in a rule needs connection tracking, and where it stands.
 
-use super::{fields, offset};
-use crate::firewall::word::{Word as Text, Words};
+use super::offset;
+use crate::firewall::word::{self, Word as Text, Words};
 
 /// States as bits; anything else is [`OTHER`].
 pub const ESTABLISHED: u8 = 1;
@@ -83,8 +83,7 @@ const CT: [Meaning; 2] = [("state", Word::State), ("count bytes packets avgpkt",
 const STATES: [(&[u8], u8); 3] = [(b"established", ESTABLISHED), (b"related", RELATED), (b"new", NEW)];
 
 fn meaning(table: &[Meaning], word: Text<'_>) -> Option<Word> {
-    let known = |same: &str| !word.quoted && fields(same.as_bytes()).any(|w| w == word.text);
-    table.iter().find(|(same, _)| known(same)).map(|(_, meaning)| *meaning)
+    if word.quoted { None } else { word::meaning(word.text, table) }
 }
 
 /// A rule, taken apart.
