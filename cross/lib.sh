@@ -30,6 +30,12 @@ need_packages() {
     apt-get install -y -qq --no-install-recommends "$@" >/dev/null || die "apt-get could not install: $*"
 }
 
+# need_linker: what rustc links a program for this machine with. gcc only recommends the C library's start files.
+need_linker() {
+    need cc:gcc
+    [ "$(cc -print-file-name=crt1.o)" != crt1.o ] || need_packages libc6-dev
+}
+
 # need_rust: rustup is the one thing that is not installed here, since Debian 12 has no package of it.
 need_rust() {
     command -v rustup >/dev/null || PATH=$PATH:$HOME/.cargo/bin
