@@ -33,6 +33,7 @@ Title: $(TITLE)
 User: $(USERID)
 License: $(PKG_LICENSE), $(PKG_LICENSE_FILES)
 Config: $(strip $(Package/$(1)/conffiles))
+Rebuilt by an edit of: $(patsubst $(abspath $(TOPDIR)/../..)/%,%,$(PKG_FILE_DEPENDS))
 Description: $(Package/$(1)/description)
 
 endef
