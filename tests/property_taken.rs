@@ -17,7 +17,7 @@ fn script(text: &[u8], dialect: Dialect) -> Vec<u8> {
 
 fn put_back(text: &[u8], now: &[u8], dialect: Dialect) -> (Back, Vec<u8>) {
     let mut out = Vec::new();
-    let done = back(text, now, dialect, &mut |piece| out.extend_from_slice(piece));
+    let done = back(text, now, dialect, false, &mut |piece| out.extend_from_slice(piece));
     (done, out)
 }
 

@@ -19,6 +19,8 @@ mod take;
 #[cfg(not(feature = "stateless"))]
 #[path = "no_take.rs"]
 mod take;
+#[cfg(feature = "watch")]
+mod terminal;
 pub mod text;
 mod verbs;
 #[cfg(feature = "watch")]

@@ -6,10 +6,11 @@
 use super::Place;
 use super::exit::{Exit, Why, no_daemon};
 use super::screen::{Kept, Screen};
+use super::terminal::{Modes, size};
 use super::text::{complain, is_terminal};
 use crate::daemon::control::ask_while;
 use crate::daemon::signals::Signals;
-use crate::stdio::{Modes, input, out, size};
+use crate::stdio::{input, out};
 use ctwarden::history::Span;
 use ctwarden::protocol::{Ask, By, Reply, Request};
 use nix::errno::Errno;

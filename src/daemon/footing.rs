@@ -19,9 +19,12 @@ pub fn settle(realtime: bool) -> Result<(), Errno> {
         unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM) };
     }
     if realtime {
+        // Not for the programs and scripts that are started: one that spins would starve a router of one core.
         // musl's own only says that it is not implemented.
         // SAFETY: the kernel reads one int there.
-        Errno::result(unsafe { libc::syscall(libc::SYS_sched_setscheduler, 0, libc::SCHED_RR, &REALTIME) })?;
+        Errno::result(unsafe {
+            libc::syscall(libc::SYS_sched_setscheduler, 0, libc::SCHED_RR | libc::SCHED_RESET_ON_FORK, &REALTIME)
+        })?;
     }
     Ok(())
 }

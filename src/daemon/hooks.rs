@@ -32,8 +32,8 @@ const AGAIN: Millis = Millis(1_000);
 const CALL: &CStr = c"exec </dev/null >/dev/null 2>&1
 [ -x \"$1\" ] && exec \"$1\" ctwarden
 for f in \"$0\"/*; do [ -f \"$f\" ] && [ -x \"$f\" ] && \"$f\"; done";
-/// The longest variable is a culprit's: an IPv6 address with port and protocol.
-const VARIABLE: usize = 80;
+/// The longest variable is a REASON: that somebody translates IPv6, and so nothing may go untracked.
+const VARIABLE: usize = 128;
 const VARIABLES: usize = 5;
 
 pub struct Hooks {

@@ -98,14 +98,11 @@ pub const TEXTFILE_DIR: &str = "var/prometheus";
 pub const TEXTFILE: &str = "var/prometheus/ctwarden.prom";
 pub const STATE_DIR: &str = "var/run/ctwarden";
 pub const PROGRAM_FOLDERS: [&str; 5] = ["usr/sbin/", "sbin/", "usr/bin/", "bin/", "usr/local/sbin/"];
-#[allow(dead_code)] // until the loop gives leases
 pub const OWN_PROGRAM: &str = "proc/self/exe";
 pub const NOWHERE: Names = &["dev/null"];
 /// The lists of `-m recent`.
-#[allow(dead_code)] // until the loop gives leases
 pub const RECENT: &str = "proc/net/xt_recent/";
 /// The tables that iptables-legacy has loaded.
-#[allow(dead_code)] // until the loop gives leases
 pub const IPTABLES_NAMES: Names = &["proc/net/ip_tables_names"];
 pub const IP6TABLES_NAMES: Names = &["proc/net/ip6_tables_names"];
 /// The owner's scripts, and OpenWrt's program that runs such.

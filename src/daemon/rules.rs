@@ -11,18 +11,27 @@ use ctwarden::rung::Rung;
 use nix::errno::Errno;
 
 impl Daemon {
-    /// Takes out what a former run left, chooses a back end and puts the rules in place. Under `dry_run` nothing is done.
+    /// Takes out what a former run left, chooses a back end and puts the rules in place. Under `dry_run` nothing is put in
+    /// place; what a former run left goes all the same.
     pub(super) fn prepare(&mut self) {
         let Self { emergency: e, root, config, journal, state, .. } = self;
         e.ready = false;
         e.lifeline = Lifeline::Off;
-        if !root.is_real() || config.dry_run {
+        if !root.is_real() {
             return;
         }
         // A former run's rules may be another back end's.
         if journal.backend != Backend::None {
             e.firewall.use_backend(journal.backend);
-            let _ = e.firewall.remove(root);
+            if let Err(errno) = e.firewall.remove(root) {
+                tell(Event::BackendUnusable { backend: journal.backend, errno: errno as i32 });
+            }
+        }
+        if config.dry_run {
+            e.firewall.use_backend(Backend::None);
+            journal.backend = Backend::None;
+            let _ = state.save(journal);
+            return;
         }
         let backend = e.firewall.probe(root, config);
         if !wants_rules(config) || backend == Backend::None {
@@ -76,7 +85,9 @@ impl Daemon {
 
     /// Has the firewall been loaded anew? Then what ran is put back with the time that it had left.
     pub(super) fn recheck_firewall(&mut self) {
-        if self.emergency.firewall.backend() == Backend::None || self.state.rules_are_out() {
+        let backend = self.emergency.firewall.backend();
+        // Without leases a look may have to close what a killed guardian has left open, whatever is out.
+        if backend == Backend::None || backend.has_leases() && self.state.rules_are_out() {
             return;
         }
         let Self { emergency: e, root, config, .. } = self;
@@ -128,7 +139,8 @@ impl Daemon {
         let Self { emergency: e, root, journal, state, .. } = self;
         if e.firewall.backend() != Backend::None {
             if let Err(errno) = e.firewall.remove(root) {
-                tell(Event::BackendUnusable { backend: e.firewall.backend(), errno: errno as i32 });
+                // It stays on record for the next start.
+                return tell(Event::BackendUnusable { backend: e.firewall.backend(), errno: errno as i32 });
             }
             journal.backend = Backend::None;
             let _ = state.save(journal);
@@ -140,6 +152,7 @@ impl Daemon {
 pub fn same_rules(a: &Config, b: &Config) -> bool {
     a.dry_run == b.dry_run
         && a.backend == b.backend
+        && a.open_scope == b.open_scope
         && (a.lifeline, a.lifeline_dns, a.shed_count) == (b.lifeline, b.lifeline_dns, b.shed_count)
         && a.lan == b.lan
         && a.ports == b.ports

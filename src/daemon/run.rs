@@ -142,6 +142,9 @@ impl Daemon {
         self.log.start(&self.root, &mut tell);
         // Of a former run, or by hand: a guard begins with what the owner had.
         self.put_taken_back();
+        if self.config.dry_run {
+            system::put_back_all(&self.root, &self.state, &mut self.journal, &mut tell);
+        }
         self.prepare();
         crate::allocations::mark();
         'run: while !signals.stop() {

@@ -106,7 +106,9 @@ impl StateFile {
 fn read(path: &str, root: &Root) -> (Journal, Option<Void>) {
     let boot = boot_id(root);
     let mut room = [0; MOST_BYTES];
-    let Ok(fd) = open(&terminated(path), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()) else {
+    // Not a link, nor a pipe that nobody writes to: the folder may be the daemon's user's.
+    let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    let Ok(fd) = open(&terminated(path), flags, Mode::empty()) else {
         return (Journal::new(boot), None);
     };
     let bytes = super::root::read_all(&fd, &mut room).unwrap_or(&[]);

@@ -73,7 +73,11 @@ impl Record {
     }
 
     pub fn file(&self, name: &str) -> Result<OwnedFd, Errno> {
-        open(&terminated(&self.state.beside(name)), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())
+        open(
+            &terminated(&self.state.beside(name)),
+            OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC,
+            Mode::empty(),
+        )
     }
 
     /// Reads a kept file; nothing where there is none.
@@ -106,7 +110,8 @@ pub fn back(root: &Root, dir: &str, say: Say<'_>) -> Result<bool, NotTaken> {
         // A record of an earlier boot is void: its rules and modules are as the boot made them.
         let out = record.journal.unloaded || record.journal.stateless;
         let loaded = if record.journal.unloaded { unload::back(root, &mut record, rooms, say) } else { Ok(()) };
-        let restored = if record.journal.stateless { stateless::back(root, &mut record, rooms, say) } else { Ok(()) };
+        let restored =
+            if record.journal.stateless { stateless::back(root, &mut record, rooms, false, say) } else { Ok(()) };
         if !out {
             record.save()?;
         }

@@ -57,8 +57,10 @@ impl Daemon {
         self.tend_taken(now);
         let mut next = self.guard.next_look(&self.settings);
         if self.emergency.windows.opening().is_some() || self.emergency.windows.shedding(now).next().is_some() {
-            // A firewall that is loaded anew takes leases with it: put back at the next look.
-            self.recheck_firewall();
+            // A firewall that is loaded anew takes leases with it: put back at the next look. A slow look has seen to it.
+            if self.last_slow != Some(now) {
+                self.recheck_firewall();
+            }
             next = next.min(LOOK_WITH_LEASES);
         }
         if self.last_slow.is_none() {

@@ -27,8 +27,11 @@ fn loaded(root: &Root, room: &mut Room) -> Result<(), Errno> {
     }
 }
 
-/// A module's name for the kernel.
+/// A module's name for the kernel. No path and no option: the list may be the daemon's user's, and root reads it.
 fn with_name<T>(name: &[u8], work: impl FnOnce(&CStr) -> Result<T, Errno>) -> Result<T, Errno> {
+    if !name.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'_') {
+        return Err(Errno::EINVAL);
+    }
     let mut room = SystemPath::new();
     let _ = room.push_str(text(name));
     room.push('\0').map_err(|_| Errno::ENAMETOOLONG)?;
@@ -49,6 +52,10 @@ pub fn unload(root: &Root, dir: &str, dry: bool, say: Say<'_>) -> Result<(), Not
         }
         let mut record = Record::open(root, dir)?;
         rooms.script.clear();
+        if record.journal.unloaded {
+            // Somebody has loaded some of them again: the others are still to come back.
+            record.read(NAMES, &mut rooms.script)?;
+        }
         for name in &names {
             rooms.script.push(name);
             rooms.script.push(b"\n");
@@ -120,8 +127,10 @@ pub fn back(root: &Root, record: &mut Record, rooms: &mut Rooms, say: Say<'_>) -
         }
         crash::step();
     }
-    record.journal.unloaded = false;
-    record.save()?;
-    record.drop_file(NAMES);
+    if done.is_ok() {
+        record.journal.unloaded = false;
+        record.save()?;
+        record.drop_file(NAMES);
+    }
     done
 }

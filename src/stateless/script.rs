@@ -234,8 +234,9 @@ fn is_empty(chain: &Chain<'_>, now: &[u8]) -> bool {
     })
 }
 
-/// Writes what puts the rules of `text`, as they were found, back into what stands there `now`.
-pub fn back(text: &[u8], now: &[u8], dialect: Dialect, write: Write<'_>) -> Back {
+/// Writes what puts the rules of `text`, as they were found, back into what stands there `now`. `ours`: what stands there
+/// has just been loaded by us, and a chain that is neither as left nor as found is filled anew; else it is somebody's.
+pub fn back(text: &[u8], now: &[u8], dialect: Dialect, ours: bool, write: Write<'_>) -> Back {
     let mut script = Script { write, table: b"" };
     let mut back = Back::default();
     let mut n = 0;
@@ -257,6 +258,10 @@ pub fn back(text: &[u8], now: &[u8], dialect: Dialect, write: Write<'_>) -> Back
                 back.restored += 1;
                 script.restore(&chain, &standing, first);
             }
+            Some(_) if ours => {
+                back.restored += 1;
+                script.anew(&chain);
+            }
             _ => {
                 back.left += 1;
                 // Somebody's chain may still lead to ours.
@@ -272,6 +277,14 @@ pub fn back(text: &[u8], now: &[u8], dialect: Dialect, write: Write<'_>) -> Back
 }
 
 impl<'a> Script<'_, 'a> {
+    fn anew(&mut self, chain: &Chain<'a>) {
+        self.put(chain, ["flush chain $ %\n", "-F %\n"], b"");
+        for rule in chain.rules() {
+            self.put(chain, ["add rule $ %", "-A %"], b"");
+            self.rule(&[rule.text]);
+        }
+    }
+
     fn restore(&mut self, chain: &Chain<'a>, standing: &Chain<'_>, mut n: u32) {
         self.put(chain, ["", "-F %\n"], b"");
         let mut standing = standing.rules().peekable();

@@ -133,7 +133,7 @@ fn nft_rules_are_edited_by_their_handles() {
 
 fn put_back(text: &str, now: &str, dialect: Dialect) -> (Back, String) {
     let mut out = Vec::new();
-    let done = back(text.as_bytes(), now.as_bytes(), dialect, &mut |p| out.extend_from_slice(p));
+    let done = back(text.as_bytes(), now.as_bytes(), dialect, false, &mut |p| out.extend_from_slice(p));
     (done, String::from_utf8(out).unwrap())
 }
 
@@ -161,6 +161,30 @@ fn back_goes_what_stands_as_it_was_left_and_nothing_else() {
     let edited = stripped.replace("iif \"lo\" accept", "iif \"lo\" drop");
     assert_eq!(put_back(NFT, &edited, Dialect::Nft).0, Back { restored: 1, left: 1, as_before: 0 });
     assert_eq!(put_back(NFT, "", Dialect::Nft), (Back { restored: 0, left: 2, as_before: 0 }, String::new()));
+}
+
+/// A program that prints a rule otherwise than it was given it: what was loaded is undone all the same.
+#[test]
+fn what_we_loaded_is_undone_however_it_is_told() {
+    let text = "*filter\n-A INPUT -m state --state ESTABLISHED -j ACCEPT\n-A INPUT -p icmp -j ACCEPT\nCOMMIT\n";
+    let told = "*filter\n:INPUT DROP [0:0]\n-A INPUT -p 1 -j ACCEPT\nCOMMIT\n";
+    let mut script = Vec::new();
+    let done = back(text.as_bytes(), told.as_bytes(), Dialect::V4, true, &mut |p| script.extend_from_slice(p));
+    assert_eq!(done, Back { restored: 1, left: 0, as_before: 0 });
+    let expected =
+        "*filter\n-F INPUT\n-A INPUT -m state --state ESTABLISHED -j ACCEPT\n-A INPUT -p icmp -j ACCEPT\nCOMMIT\n";
+    assert_eq!(core::str::from_utf8(&script), Ok(expected));
+    // Nothing is made where the chain itself is gone.
+    assert_eq!(back(text.as_bytes(), b"", Dialect::V4, true, &mut |_| {}).left, 1);
+
+    let text = "table ip f { # handle 1\n\tchain c { # handle 2\n\t\tct state new accept # handle 3\n\t\ticmp type echo-request accept # handle 4\n\t}\n}\n";
+    let told = "table ip f { # handle 1\n\tchain c { # handle 2\n\t\ticmp type 8 accept # handle 4\n\t}\n}\n";
+    let mut script = Vec::new();
+    let done = back(text.as_bytes(), told.as_bytes(), Dialect::Nft, true, &mut |p| script.extend_from_slice(p));
+    assert_eq!(done, Back { restored: 1, left: 0, as_before: 0 });
+    let expected =
+        "flush chain ip f c\nadd rule ip f c ct state new accept\nadd rule ip f c icmp type echo-request accept\n";
+    assert_eq!(core::str::from_utf8(&script), Ok(expected));
 }
 
 #[test]

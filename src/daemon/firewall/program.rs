@@ -33,7 +33,13 @@ pub fn pause(ms: u16) {
 
 /// Whether there is something to read, or never will be any more.
 pub fn is_readable(fd: &OwnedFd, ms: u16) -> bool {
-    matches!(poll(&mut [PollFd::new(fd.as_fd(), PollFlags::POLLIN)], PollTimeout::from(ms)), Ok(1))
+    loop {
+        match poll(&mut [PollFd::new(fd.as_fd(), PollFlags::POLLIN)], PollTimeout::from(ms)) {
+            // One of the owner's scripts has ended.
+            Err(Errno::EINTR) => {}
+            came => return came == Ok(1),
+        }
+    }
 }
 
 /// Starts a program whose standard input and output are these, or nowhere. `words` begin with the name that it is called

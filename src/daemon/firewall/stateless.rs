@@ -100,10 +100,10 @@ impl Way {
     }
 
     /// Writes what puts its rules back, and says what becomes of its chains.
-    fn back(&self, rooms: &mut Rooms) -> Result<Back, Errno> {
+    fn back(&self, rooms: &mut Rooms, ours: bool) -> Result<Back, Errno> {
         let Rooms { found, now, script } = rooms;
         script.clear();
-        Ok(ctwarden::stateless::back(found.text()?, now.text()?, self.dialect, &mut |piece| script.push(piece)))
+        Ok(ctwarden::stateless::back(found.text()?, now.text()?, self.dialect, ours, &mut |piece| script.push(piece)))
     }
 
     /// Takes its rules out and looks whether it is so. `true`: there were some.
@@ -134,7 +134,7 @@ impl Way {
         })?;
         // Read back: only what stands as it is meant to can be put back later.
         self.list(root, &mut rooms.now, say)?;
-        let back = self.back(rooms)?;
+        let back = self.back(rooms, false)?;
         if back.left > 0 || back.as_before > 0 {
             say(format_args!("{}: the rules are not as they were to be left", name(self.load)));
             return Err(Errno::EBADMSG.into());
@@ -142,14 +142,14 @@ impl Way {
         Ok(true)
     }
 
-    /// Puts its rules back.
-    fn put_back(&self, root: &Root, record: &Record, rooms: &mut Rooms, say: Say<'_>) -> Result<(), Errno> {
+    /// Puts its rules back. `ours`: nobody but we had the time to change what stands there.
+    fn put_back(&self, root: &Root, record: &Record, rooms: &mut Rooms, ours: bool, say: Say<'_>) -> Result<(), Errno> {
         record.read(self.snapshot, &mut rooms.found)?;
         if rooms.found.text()?.is_empty() {
             return Ok(());
         }
         self.list(root, &mut rooms.now, say)?;
-        let back = self.back(rooms)?;
+        let back = self.back(rooms, ours)?;
         if !rooms.script.text()?.is_empty() {
             self.load(root, record, &rooms.script).inspect_err(|_| {
                 say(format_args!("{} does not take its former rules again: load the firewall anew", name(self.load)));
@@ -220,7 +220,7 @@ pub fn take_out(root: &Root, dir: &str, how: How, say: Say<'_>) -> Result<(), No
                 match way.take_out(root, &record, rooms, how.force, say) {
                     Ok(some) => any |= some,
                     Err(e) => {
-                        back(root, &mut record, rooms, say)?;
+                        back(root, &mut record, rooms, true, say)?;
                         return Err(e);
                     }
                 }
@@ -244,11 +244,11 @@ pub fn take_out(root: &Root, dir: &str, how: How, say: Say<'_>) -> Result<(), No
     })
 }
 
-/// Puts the rules back where they stand as they were left.
-pub fn back(root: &Root, record: &mut Record, rooms: &mut Rooms, say: Say<'_>) -> Result<(), NotTaken> {
+/// Puts the rules back where they stand as they were left; `ours`: however they stand.
+pub fn back(root: &Root, record: &mut Record, rooms: &mut Rooms, ours: bool, say: Say<'_>) -> Result<(), NotTaken> {
     let mut done = Ok(());
     for way in WAYS.iter().rev() {
-        done = done.and(way.put_back(root, record, rooms, say));
+        done = done.and(way.put_back(root, record, rooms, ours, say));
     }
     // Kept where it could not be put back: the next start tries again.
     if done.is_ok() {

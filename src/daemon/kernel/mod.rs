@@ -7,6 +7,5 @@ pub mod evict;
 pub mod log;
 pub mod reader;
 pub mod socket;
-#[allow(dead_code)] // until the loop gives leases
 #[cfg(feature = "nft")]
 pub mod tables;

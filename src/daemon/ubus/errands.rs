@@ -144,7 +144,9 @@ impl Errands {
         outbox: &mut Outbox,
     ) {
         if self.looking.is_some_and(|(request, _)| request == sequence) {
-            if let (Some(object), Some(hook)) = (object, self.hooks.pop_front()) {
+            if let Some(object) = object
+                && let Some(hook) = self.hooks.pop_front()
+            {
                 session.invoke(outbox, object, "call", &|o| env(o, &hook));
             }
             return self.look(now, session, outbox);

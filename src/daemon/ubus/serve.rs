@@ -6,7 +6,7 @@ use crate::daemon::front::{Front, Shown};
 use crate::daemon::hooks;
 use crate::daemon::report::tell;
 use crate::daemon::run::{CALLS, Daemon};
-use crate::daemon::system;
+use crate::daemon::{sysctl, system};
 use ctwarden::call::Call;
 use ctwarden::describe;
 use ctwarden::protocol::{Answer, Request, SHED_SECONDS};
@@ -118,7 +118,8 @@ impl Daemon {
         let machine = system::machine(&self.root, board);
         // A board that is only thought of has no table yet.
         let found = system::found(&self.root, &mut self.counters).filter(|_| board.is_none());
-        let plan = sizing::plan(&machine, &policy, found.as_ref());
+        let file = sysctl::owners_max(&self.root).filter(|_| board.is_none());
+        let plan = sizing::plan_beside(file, &machine, &policy, found.as_ref());
         self.bus.reply(asker, Code::Ok, Some(&|o| front.plan(&plan, o)));
     }
 }
