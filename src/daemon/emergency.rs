@@ -127,7 +127,7 @@ impl Daemon {
         let low = self.counters.table(&self.root).map_or(Entries(0), |t| t.max.part(self.config.low));
         let pressure = Pressure { count, low, level: self.work.plan().level };
         let choice = self.work.choose(&pressure, &running, &spared);
-        let _ = self.shed(&choice.leases, choice.left_out);
+        let _ = self.shed(&choice.leases, choice.left_out, self.config.shed_seconds);
     }
 
     /// Why this is never capped, if so.
@@ -138,17 +138,18 @@ impl Daemon {
 
     /// Somebody asked for this cap, which is not of the [`spared`](Self::spared).
     pub(super) fn shed_asked(&mut self, lease: &Lease, until: Millis) -> Answer {
-        if let Err(e) = self.shed(core::slice::from_ref(lease), 0) {
+        // As long as it is asked for, whatever it has had.
+        let since = self.emergency.windows.shed_since(lease).unwrap_or(self.now());
+        if let Err(e) = self.shed(core::slice::from_ref(lease), 0, until.since(since)) {
             return Answer::Failed { errno: e as i32 };
         }
         self.emergency.windows.shed_until(lease, until);
         Answer::Windows(self.windows())
     }
 
-    /// Caps these, as far as they have not had their time. Told: how many could not be.
-    pub(super) fn shed(&mut self, leases: &[Lease], left_out: u32) -> Result<u32, Errno> {
+    /// Caps these, as far as they have not had `total`. Told: how many could not be.
+    pub(super) fn shed(&mut self, leases: &[Lease], left_out: u32, total: Millis) -> Result<u32, Errno> {
         let now = self.now();
-        let total = self.config.shed_seconds;
         let Self { emergency: e, root, .. } = self;
         let (given, spent) = e.windows.to_shed(now, leases, total);
         let left_out = left_out + (leases.len() - given.len()) as u32;
@@ -158,16 +159,26 @@ impl Daemon {
             }
             return Ok(0);
         };
-        e.firewall.grant(root, &given, TERM).inspect_err(|errno| {
-            tell(Event::LeaseFailed { lease: first, errno: *errno as i32 });
-        })?;
+        // One message for all but those that have less than a term left.
+        let term = |w: &Windows, lease: &Lease| w.term(now, lease, total);
+        let whole: heapless::Vec<Lease, SHEDS> =
+            given.iter().copied().filter(|lease| term(&e.windows, lease) == TERM).collect();
+        let mut granted = if whole.is_empty() { Ok(()) } else { e.firewall.grant(root, &whole, TERM) };
+        for lease in given.iter().filter(|lease| !whole.contains(lease)) {
+            let term = term(&e.windows, lease);
+            granted = granted.and_then(|()| e.firewall.grant(root, core::slice::from_ref(lease), term));
+        }
+        granted.inspect_err(|errno| tell(Event::LeaseFailed { lease: first, errno: *errno as i32 }))?;
         // Read back: the kernel's word that it holds the cap.
         if e.firewall.left(root, &first).is_none() {
             tell(Event::LeaseFailed { lease: first, errno: Errno::ENOENT as i32 });
             return Err(Errno::ENOENT);
         }
         let known = e.windows.shedding(now).any(|(lease, _)| lease == first);
-        e.windows.shed(now, &given, TERM);
+        for lease in &given {
+            let term = term(&e.windows, lease);
+            e.windows.shed(now, core::slice::from_ref(lease), term);
+        }
         let count = given.len() as u32;
         if let Some(incident) = self.guard.incidents.current() {
             incident.sheds = incident.sheds.saturating_add(count);
@@ -257,6 +268,10 @@ impl Daemon {
                 Ok(()) => e.windows.shed(now, core::slice::from_ref(lease), *term),
                 Err(_) => e.windows.shed_failed(now, lease),
             }
+        }
+        let over = self.emergency.windows.sheds_over(now);
+        if !over.is_empty() {
+            let _ = self.emergency.firewall.revoke(&self.root, &over);
         }
         let e = &self.emergency;
         if e.lifeline == Lifeline::On && e.lifeline_ends.since(now) <= LIFELINE_RENEW_AT {

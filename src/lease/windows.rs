@@ -22,6 +22,8 @@ struct Shed {
     asked: Option<Millis>,
     /// It is not tried to renew it before this.
     again: Millis,
+    /// It was given for less than a term, which iptables' rules do not know: taken back when that is over.
+    short: bool,
 }
 
 impl Shed {
@@ -30,6 +32,10 @@ impl Shed {
         self.asked
             .filter(|until| *until > self.ends)
             .map(|_| Millis(self.ends.0.saturating_sub(RENEW_AT.0)).max(self.again))
+    }
+    /// When it has to be seen to.
+    fn next(&self) -> Option<Millis> {
+        self.renew_at().or(Some(self.ends).filter(|_| self.short))
     }
 }
 
@@ -99,20 +105,31 @@ impl Windows {
         (given, spent)
     }
 
+    /// For so long this may be given now: a term, or what it has left of `total`.
+    pub fn term(&self, now: Millis, lease: &Lease, total: Millis) -> Millis {
+        let had = self.sheds.iter().find(|s| s.lease == *lease).map_or(Millis(0), |s| now.since(s.since));
+        TERM.min(Millis(total.0.saturating_sub(had.0)))
+    }
+
     /// These were given for `term`.
     pub fn shed(&mut self, now: Millis, leases: &[Lease], term: Millis) {
-        let ends = now.after(term);
+        let (ends, short) = (now.after(term), term < TERM);
         for lease in leases {
             match self.sheds.iter_mut().find(|s| s.lease == *lease) {
-                Some(s) => s.ends = ends,
+                Some(s) => (s.ends, s.short) = (ends, short),
                 None => {
-                    let _ = self.sheds.push(Shed { lease: *lease, since: now, ends, asked: None, again: now });
+                    let _ = self.sheds.push(Shed { lease: *lease, since: now, ends, asked: None, again: now, short });
                 }
             }
         }
     }
 
-    /// This one was asked for, for `total` from now.
+    /// Since when this one has been capped.
+    pub fn shed_since(&self, lease: &Lease) -> Option<Millis> {
+        self.sheds.iter().find(|s| s.lease == *lease).map(|s| s.since)
+    }
+
+    /// This one was asked for, until then.
     pub fn shed_until(&mut self, lease: &Lease, until: Millis) {
         if let Some(s) = self.sheds.iter_mut().find(|s| s.lease == *lease) {
             s.asked = Some(until);
@@ -123,6 +140,16 @@ impl Windows {
     pub fn sheds_due(&self, now: Millis) -> impl Iterator<Item = (Lease, Millis)> {
         let due = move |s: &&Shed| s.renew_at().is_some_and(|at| now >= at);
         self.sheds.iter().filter(due).filter_map(move |s| Some((s.lease, TERM.min(s.asked?.since(now)))))
+    }
+
+    /// The caps whose time is over, and which the kernel may go on with all the same: each once.
+    pub fn sheds_over(&mut self, now: Millis) -> heapless::Vec<Lease, SHEDS> {
+        let over = self.sheds.iter_mut().filter(|s| s.short && now >= s.ends);
+        over.map(|s| {
+            s.short = false;
+            s.lease
+        })
+        .collect()
     }
 
     /// This one could not be given again: tried once more a little later, while it has time.
@@ -195,7 +222,7 @@ impl Windows {
             let tell = if o.scope == Scope::All { o.told.after(TOLD_EVERY) } else { o.until };
             renew.min(tell).min(o.until)
         });
-        self.sheds.iter().filter_map(Shed::renew_at).chain(opening).min()
+        self.sheds.iter().filter_map(Shed::next).chain(opening).min()
     }
 }
 
@@ -227,6 +254,22 @@ mod tests {
     }
 
     #[test]
+    fn a_cap_does_not_outlive_its_total() {
+        for total in [30, 31, 100, 300] {
+            let mut w = Windows::default();
+            for s in (0..total + 40).step_by(3) {
+                let (to, _) = w.to_shed(at(s), &[host(1)], at(total));
+                for lease in &to {
+                    let term = w.term(at(s), lease, at(total));
+                    w.shed(at(s), &[*lease], term);
+                }
+                assert_eq!(w.shedding(at(s)).count(), usize::from(s < total), "at {s} of {total} s");
+                assert!(w.shedding(at(s)).all(|(_, left)| s * 1000 + left.0 <= total * 1000), "at {s} of {total} s");
+            }
+        }
+    }
+
+    #[test]
     fn the_heaviest_are_in_it_and_no_more_than_there_is_room_for() {
         let mut w = Windows::default();
         let many: heapless::Vec<Lease, 100> = (0..100).map(host).collect();
@@ -253,7 +296,9 @@ mod tests {
             assert_eq!(w.shedding(at(s)).any(|(lease, _)| lease == host(2)), s < 30);
         }
         assert!((3..=9).contains(&renewed), "{renewed}");
-        assert_eq!(w.next(), None);
+        assert_eq!(w.next(), Some(at(100)), "the kernel may not know");
+        assert_eq!((w.sheds_over(at(99)).len(), w.sheds_over(at(100)).as_slice()), (0, &[host(1)][..]));
+        assert_eq!((w.sheds_over(at(100)).len(), w.next()), (0, None));
     }
 
     #[test]
