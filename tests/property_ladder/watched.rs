@@ -52,7 +52,13 @@ pub struct Watched {
     trimmed: Option<u64>,
     returns: u8,
     shed_due: u64,
+    /// The last look at the table and what it counted, and how many entries a second had come then.
+    counted: Option<(u64, u32)>,
+    rate: u64,
 }
+
+/// New flows a second that may begin at any moment, whatever was seen.
+const AT_ANY_MOMENT: u64 = 1_000;
 
 impl Watched {
     pub fn new(s: Settings, column: bool) -> Self {
@@ -74,6 +80,8 @@ impl Watched {
             trimmed: None,
             returns: 0,
             shed_due: 0,
+            counted: None,
+            rate: 0,
         }
     }
 
@@ -131,6 +139,31 @@ impl Watched {
         self.last_occupancy = occupancy.0;
     }
 
+    /// The next look comes when at most half the way to the high mark is filled, at the rate just seen and at that which may
+    /// begin at any moment; above the mark, half the way to a full table.
+    fn looks_in_time(&mut self, look: &Look, next: Millis) -> Result<(), TestCaseError> {
+        let Some(t) = look.table else {
+            self.counted = None;
+            return Ok(());
+        };
+        match self.counted {
+            Some((then, before)) if self.now > then => {
+                let rate = u64::from(t.count.0.saturating_sub(before)) * 1_000 / (self.now - then);
+                self.rate = rate.min(u32::MAX.into());
+                self.counted = Some((self.now, t.count.0));
+            }
+            Some(_) => {}
+            None => self.counted = Some((self.now, t.count.0)),
+        }
+        let high = t.max.part(self.s.marks.high);
+        let until = if t.count < high { high } else { t.max };
+        let room = u64::from(until.0.saturating_sub(t.count.0));
+        let half = room * 1_000 / self.rate.max(AT_ANY_MOMENT) / 2;
+        let in_time = t.max.0 == 0 || next.0 <= half.max(LOOK_SOONEST.0);
+        prop_assert!(in_time, "next look in {next}, {room} entries to go at {} a second", self.rate);
+        Ok(())
+    }
+
     /// From here on relief is called for: the high mark; while packets are refused a full table, wherever the mark is.
     pub fn relief_from(&self) -> Permille {
         let high = self.s.marks.high;
@@ -181,6 +214,7 @@ impl Watched {
         let e = *self.guard.evidence();
         let next = self.guard.next_look(&self.s);
         prop_assert!((LOOK_SOONEST..=LOOK_LATEST).contains(&next), "next look in {next}");
+        self.looks_in_time(&look, next)?;
         prop_assert_eq!(e.verdict == Verdict::Blind, look.table.is_none());
         let climbing = matches!(e.verdict, Verdict::Filling | Verdict::Saturated);
         self.trim_failed &= climbing;
@@ -270,6 +304,10 @@ impl Watched {
             Fate::Failed => (before, false),
             Fate::Dropped => return,
         };
+        if done {
+            // Relief changes the table, whatever comes in meanwhile: from before to after it there is no rate.
+            self.counted = None;
+        }
         let outcome = Outcome { action, before, after, took: Millis(w.took), done };
         self.guard.outcome(Millis(self.now), &outcome, &self.s);
         match action {
