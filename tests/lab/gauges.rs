@@ -81,11 +81,34 @@ impl Gauges {
     }
 }
 
-/// Whether a line of the guard's log (`ctwarden: LEVEL: MESSAGE`) tells of something done to the table.
+/// Whether a line of the guard's log (`ctwarden: LEVEL: MESSAGE`) tells of something done to the table or the firewall.
 fn is_act(line: &str) -> bool {
     let message = line.splitn(3, ": ").nth(2).unwrap_or(line);
     // `trim: occupancy …` is the decision, `trim: 1740 -> 1228 entries` the act.
     message.starts_with("trim: ") && message.contains(" -> ")
         || message.starts_with("flush: ")
+        || message.starts_with("shed: ") && message.contains(" capped, first ")
+        || message.starts_with("the firewall is open")
         || message.contains(": max was ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_act;
+
+    #[test]
+    fn an_act_is_told_from_its_decision() {
+        for (message, act) in [
+            ("trim: occupancy 85.0 %, high mark 85.0 %", false),
+            ("trim: 1740 -> 1228 entries in 0.004 s (512 above level), level 90", true),
+            ("shed: occupancy 85.0 %, high mark 85.0 %", false),
+            ("shed: 1 capped, first 10.0.0.2", true),
+            ("flush: 2048 -> 0 entries in 0.050 s (ctnetlink, all families at once)", true),
+            ("grow max to 4096: max was 2048, is 4096", true),
+            ("the firewall is open (all) for 60.000 s at most, as asked; nothing", true),
+            ("lifeline on", false),
+        ] {
+            assert_eq!(is_act(&format!("ctwarden: info: {message}")), act, "{message}");
+        }
+    }
 }
