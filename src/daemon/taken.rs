@@ -45,6 +45,11 @@ impl From<Errno> for NotTaken {
     }
 }
 
+/// Programs that show and change rules tell others than root little, and each in its own way.
+pub fn permitted(root: &Root) -> Result<(), NotTaken> {
+    if root.is_real() && !Uid::effective().is_root() { Err(Errno::EPERM.into()) } else { Ok(()) }
+}
+
 pub struct Record {
     pub journal: Journal,
     state: StateFile,
@@ -53,9 +58,7 @@ pub struct Record {
 impl Record {
     /// Takes its lock.
     pub fn open(root: &Root, dir: &str) -> Result<Self, NotTaken> {
-        if root.is_real() && !Uid::effective().is_root() {
-            return Err(Errno::EPERM.into());
-        }
+        permitted(root)?;
         let mut state = StateFile::open_as(dir, TAKEN, "taken.lock").map_err(|fault| match fault {
             StateFault::Taken => NotTaken::Busy,
             StateFault::Folder(e) => e.into(),

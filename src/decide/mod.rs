@@ -1,5 +1,6 @@
 //! What to do about it: which rung, when, and whose entries.
 
+mod action;
 pub mod ladder;
 pub mod sample;
 pub mod shed;

@@ -13,7 +13,7 @@ use super::program::{find, output, run};
 use super::room::{Room, Rooms, in_rooms};
 use crate::daemon::crash;
 use crate::daemon::root::{RESOLVERS, Root};
-use crate::daemon::taken::{NotTaken, Record, Say, text};
+use crate::daemon::taken::{NotTaken, Record, Say, permitted, text};
 use ctwarden::stateless::{Back, Dialect, Fate, apply, judge, resolvers};
 use nix::errno::Errno;
 use std::ffi::CStr;
@@ -184,6 +184,7 @@ fn names(way: &Way, rules: &[u8], only: Option<Fate>, say: Say<'_>) -> bool {
 
 /// Takes out what needs connection tracking, everywhere or nowhere.
 pub fn take_out(root: &Root, dir: &str, how: How, say: Say<'_>) -> Result<(), NotTaken> {
+    permitted(root)?;
     in_rooms(|rooms| {
         // That there are none is not said of rules that were not seen.
         let (mut any, mut seen, mut unread) = (false, false, false);

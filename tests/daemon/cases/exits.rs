@@ -31,7 +31,7 @@ fn bare(subject: &Subject, arguments: &[OsString]) -> Outcome<Ran> {
 pub fn exits(world: &World, t: &mut Checks) -> Outcome<()> {
     let subject = world.subject("exits", CONFIG)?;
     make_only(&(0..500).map(|n| established(v4(10, 9, 0, 1), n, 100)).collect::<Vec<_>>())?;
-    let verbs: [&[&str]; 10] = [
+    let verbs: [&[&str]; 12] = [
         &["top"],
         &["top", "--exact"],
         &["trim"],
@@ -41,6 +41,8 @@ pub fn exits(world: &World, t: &mut Checks) -> Outcome<()> {
         &["trim", "--only", "idle"],
         &["flush"],
         &["size", "--apply"],
+        &["stateless"],
+        &["stateless", "--dry-run"],
         &["run"],
     ];
     for verb in verbs {
