@@ -105,8 +105,8 @@ proptest! {
             hosts.sort_unstable();
             hosts.dedup();
             let wanted: Vec<_> = hosts.iter().copied().map(host).collect();
-            let (given, spent) = w.to_shed(Millis(now), &wanted, Millis(total));
-            prop_assert!(given.len() + spent <= wanted.len());
+            let (given, [spent, running]) = w.to_shed(Millis(now), &wanted, Millis(total));
+            prop_assert!(given.len() + spent + running <= wanted.len());
             w.shed(Millis(now), &given, TERM);
             for (host, _) in hosts.iter().zip(&wanted).filter(|(_, lease)| given.contains(lease)) {
                 let before = capped.get(host).filter(|(_, until)| now < until + 60_000);

@@ -151,8 +151,8 @@ impl Daemon {
     pub(super) fn shed(&mut self, leases: &[Lease], left_out: u32, total: Millis) -> Result<u32, Errno> {
         let now = self.now();
         let Self { emergency: e, root, .. } = self;
-        let (given, spent) = e.windows.to_shed(now, leases, total);
-        let left_out = left_out + (leases.len() - given.len()) as u32;
+        let (given, [spent, running]) = e.windows.to_shed(now, leases, total);
+        let left_out = left_out + (leases.len() - given.len() - running) as u32;
         let Some(first) = given.first().copied() else {
             if spent > 0 {
                 tell(Event::ShedSpent { count: spent as u32, total });
