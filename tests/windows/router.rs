@@ -95,8 +95,8 @@ fn owners_text() -> String {
 fn with_web(text: &str) -> String {
     let tables = ["inet filter", "ip late", "ip6 late", "ip nat", "bridge others"];
     let anew = tables.map(|t| format!("add table {t}\ndelete table {t}\n")).concat();
-    let text = text.replace("tcp dport 22 accept", "tcp dport { 22, 80, 8080 } accept");
-    format!("{anew}{}", text.replace("udp dport 67 accept", "udp dport { 67, 547 } accept"))
+    let text = text.replace("tcp dport 22 accept", "tcp dport { 22, 53, 80, 8080 } accept");
+    format!("{anew}{}", text.replace("udp dport 67 accept", "udp dport { 53, 67, 547 } accept"))
 }
 
 fn owners(world: &World) -> Outcome<()> {
@@ -201,7 +201,10 @@ impl<'a> Router<'a> {
         if !options.iter().any(|o| o.starts_with("list lan")) {
             lines.push("list lan 'br-lan'".into());
         }
-        lines.extend(["list ports '22'", "list ports '80'", "option policy 'relief'"].map(String::from));
+        lines.extend(["list ports '22'", "list ports '80'"].map(String::from));
+        if !options.iter().any(|o| o.starts_with("option policy") || o.starts_with("list ladder")) {
+            lines.push("option policy 'relief'".into());
+        }
         lines.extend(options.iter().map(|o| o.to_string()));
         lines.extend(["config protect 'those'", "option port '443'"].map(String::from));
         fs::write(self.world.scratch.join("config"), lines.join("\n") + "\n").map_err(|e| e.to_string())?;

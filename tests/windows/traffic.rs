@@ -3,12 +3,14 @@
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, TcpStream, UdpSocket};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use crate::Outcome;
 use crate::ctnetlink::{Batch, Flow, Socket, Zone, status};
-use crate::packets::reaches;
+use crate::packets::{address, reaches};
 use crate::router::Router;
 use crate::world::World;
 
@@ -17,15 +19,22 @@ pub const ROUTERS_WAN: [&str; 2] = ["192.0.2.1", "fd77:2::1"];
 pub const LAN: [&str; 2] = ["10.77.0.2", "fd77:1::2"];
 pub const WAN: [&str; 2] = ["192.0.2.2", "fd77:2::2"];
 
+/// What `Router::start` protects.
+const PROTECTED: u16 = 443;
 const TCP: u8 = 6;
 const ESTABLISHED: u8 = 3;
 
 /// Established flows between strangers, until the kernel takes no more. They are protected, so nobody makes room.
 pub fn fill(router: &Router<'_>) -> Outcome<()> {
+    fill_with(router, PROTECTED)
+}
+
+/// The same, to this port.
+pub fn fill_with(router: &Router<'_>, port: u16) -> Outcome<()> {
     let max = router.setting("max")?;
     // A chain of the hash may be too long for a while, and somebody may go meanwhile.
     for _ in 0..20 {
-        router.world.router.within(|| fill_once(max))?;
+        router.world.router.within(|| establish("10.9.0.0", port, max + 1024))?;
         if router.setting("count")? >= max {
             return Ok(());
         }
@@ -34,16 +43,18 @@ pub fn fill(router: &Router<'_>) -> Outcome<()> {
     Err(format!("{} of {max} entries after filling", router.setting("count")?))
 }
 
-fn fill_once(max: u32) -> Outcome<()> {
+/// So many established flows of one host. Where the caller is.
+pub fn establish(source: &str, port: u16, flows: u32) -> Outcome<()> {
+    let source = address(source);
     let socket = Socket::open()?;
     let mut batch = Batch::default();
-    for n in 0..max + 1024 {
+    for n in 0..flows {
         batch.create(&Flow {
-            source: IpAddr::V4(Ipv4Addr::from(0x0a09_0000 + n / 60_000)),
+            source,
             destination: IpAddr::V4(Ipv4Addr::new(198, 18, 0, 1)),
             protocol: TCP,
-            source_port: 1_024 + (n % 60_000) as u16,
-            destination_port: 443,
+            source_port: 1_024 + n as u16,
+            destination_port: port,
             status: status::SEEN_REPLY | status::ASSURED,
             tcp_state: ESTABLISHED,
             left: 36_000,
@@ -73,6 +84,59 @@ pub fn stranger(world: &World, port: u16) -> [bool; 2] {
 /// Who of IPv4 and IPv6 gets from the WAN to a host of the LAN.
 pub fn stranger_to_lan(world: &World) -> [bool; 2] {
     LAN.map(|host| reaches(&world.wan, host, 80))
+}
+
+/// A host of the LAN that goes on beginning flows to the WAN, until it is dropped.
+pub struct Knocking(Option<thread::JoinHandle<()>>, Arc<AtomicBool>);
+
+impl Knocking {
+    pub fn at(world: &World) -> Self {
+        let (lan, on) = (world.lan.clone(), Arc::new(AtomicBool::new(true)));
+        let goes_on = on.clone();
+        let work = move || {
+            lan.enter();
+            while goes_on.load(Ordering::Relaxed) {
+                if let Ok(socket) = UdpSocket::bind("0.0.0.0:0") {
+                    let _ = socket.send_to(b"x", (WAN[0], 9));
+                }
+                thread::sleep(Duration::from_millis(20));
+            }
+        };
+        Self(Some(thread::spawn(work)), on)
+    }
+}
+
+impl Drop for Knocking {
+    fn drop(&mut self) {
+        self.1.store(false, Ordering::Relaxed);
+        if let Some(thread) = self.0.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Answers DNS queries at the router, with what was asked.
+pub fn answer_dns(world: &World) {
+    let socket = world.router.within(|| UdpSocket::bind("[::]:53").expect("a free port"));
+    thread::spawn(move || {
+        let mut room = [0; 512];
+        while let Ok((n, from)) = socket.recv_from(&mut room) {
+            let _ = socket.send_to(&room[..n], from);
+        }
+    });
+}
+
+/// Whether queries from the LAN are answered, of IPv4 and IPv6, by whom they went to.
+pub fn dns(world: &World) -> [bool; 2] {
+    ROUTERS_LAN.map(|router| {
+        world.lan.within(|| {
+            let here = if router.contains(':') { "[::]:0" } else { "0.0.0.0:0" };
+            let Ok(socket) = UdpSocket::bind(here) else { return false };
+            let _ = socket.set_read_timeout(Some(Duration::from_millis(1_500)));
+            let sent = socket.connect((address(router), 53)).and_then(|()| socket.send(b"who"));
+            sent.is_ok() && socket.recv(&mut [0; 16]).is_ok()
+        })
+    })
 }
 
 /// The router's DHCP server, which only listens.

@@ -1,16 +1,23 @@
 //! The cases, each with every firewall.
 
 mod aside;
+mod climbed;
+mod dns;
 mod dry;
+mod dry_after;
 mod full;
 mod killed;
 mod lan;
 mod lifeline;
 mod locked_out;
+mod makes_room;
 mod reload;
+mod renewed;
 mod says;
 mod scopes;
+mod script;
 mod shed;
+mod spent;
 mod translated;
 
 use std::path::Path;
@@ -26,7 +33,10 @@ use crate::router::{KINDS, Router};
 type Case = fn(&mut Router<'_>, &mut Checks<'_>) -> Outcome<()>;
 
 /// Those that wait longest come first.
-const CASES: [(u8, &str, Case); 12] = [
+const CASES: [(u8, &str, Case); 19] = [
+    (13, "renewed", renewed::case),
+    (14, "climbed", climbed::case),
+    (15, "spent", spent::case),
     (1, "reload", reload::case),
     (2, "killed", killed::case),
     (11, "locked-out", locked_out::case),
@@ -39,14 +49,18 @@ const CASES: [(u8, &str, Case); 12] = [
     (8, "says", says::case),
     (9, "dry", dry::case),
     (10, "translated", translated::case),
+    (16, "makes-room", makes_room::case),
+    (17, "dns", dns::case),
+    (18, "script", script::case),
+    (19, "dry-after", dry_after::case),
 ];
 
 /// So many at a time: they mostly wait.
-const AT_A_TIME: usize = 8;
+const AT_A_TIME: usize = 12;
 /// The limit holds for each namespace by itself: low enough to be reached soon, high enough for whoever else is on the host.
 const MAX: u32 = 8_192;
-/// The buckets are shared by all namespaces, eight of them full: in chains of 16 and more new flows are lost.
-const BUCKETS: u32 = 16_384;
+/// The buckets are shared by all namespaces, twelve of them full: in chains of 16 and more new flows are lost.
+const BUCKETS: u32 = 32_768;
 
 /// Runs the cases of these numbers with the firewalls of these names, or all.
 pub fn run(program: &Path, wanted: &[String]) -> Outcome<bool> {
