@@ -4,14 +4,20 @@
 //! for each back end, for each step N until there is none:
 //!   a router with a firewall ──> text of rulesets, sysctls
 //!   daemon, killed at step N while it starts, sheds, trims, flushes, opens, closes, stops
-//!     ├── what is in the kernel now ends by itself: every lease has a time, none more than its term
+//!     ├── what is in the kernel now ends by itself: every lease has a time, none more than its term;
+//!     │   packets of strangers that got in do not any more then, of either family
 //!     └── next start, then stop: rulesets and sysctls as before, or as the owner changed them meanwhile
+//! the same of the table's limits, in a folder that stands for the system: grow.rs
 //! ```
 
 #[path = "../daemon/checks.rs"]
 #[allow(dead_code)] // the daemon's tests use the rest
 mod checks;
+mod grow;
 mod matrix;
+#[allow(dead_code)] // tests/iptables uses the rest
+#[path = "../iptables/packets.rs"]
+mod packets;
 #[allow(dead_code)] // the probes and the back end's subject are of tests/iptables
 #[path = "../iptables/world.rs"]
 mod world;

@@ -12,6 +12,7 @@ use nix::unistd::Pid;
 
 use crate::Outcome;
 use crate::checks::{Checks, Tally};
+use crate::packets::{all_reach, serve};
 use crate::world::{Variant, World};
 
 /// A back end and the firewall it stands beside.
@@ -20,25 +21,75 @@ struct Case {
     variant: Variant,
     backend: &'static str,
     firewall: fn(&World) -> Outcome<()>,
+    /// Takes it out, so that it can be loaded once more.
+    anew: &'static str,
+    /// The owner's change of his own rules while the daemon is dead.
+    change: &'static str,
+    /// And what he takes out of ours, as far as it is there: it does not come back for it, nor keeps it the rest from going.
+    take_out: &'static str,
 }
 
+const NFT_ANEW: &str = "nft flush ruleset";
+const IPTABLES_CHANGE: &str = "for i in iptables ip6tables; do $i -A INPUT -p tcp --dport 4444 -j ACCEPT; done";
+const IPTABLES_TAKE_OUT: &str =
+    "for i in iptables ip6tables; do $i -S INPUT | sed -n 's/^-A \\(.*-j ctwarden.*\\)/-D \\1/p' | while read -r rule; do
+    eval \"$i $rule\"; done; done";
+
 const CASES: [Case; 4] = [
-    Case { name: "nft", variant: Variant::Nft, backend: "nft", firewall: foreign_tables },
-    Case { name: "fw4", variant: Variant::Nft, backend: "fw4", firewall: fw4 },
-    Case { name: "iptables-nft", variant: Variant::Nft, backend: "iptables", firewall: World::firewall },
-    Case { name: "iptables-legacy", variant: Variant::Legacy, backend: "iptables", firewall: World::firewall },
+    Case {
+        name: "nft",
+        variant: Variant::Nft,
+        backend: "nft",
+        firewall: foreign_tables,
+        anew: NFT_ANEW,
+        change: "nft add rule inet foreign input tcp dport 4444 accept",
+        take_out: "nft delete table inet ctwarden 2>/dev/null || true",
+    },
+    Case {
+        name: "fw4",
+        variant: Variant::Nft,
+        backend: "fw4",
+        firewall: fw4,
+        anew: NFT_ANEW,
+        change: "nft add rule inet fw4 input tcp dport 4444 accept",
+        take_out: "true",
+    },
+    Case {
+        name: "iptables-nft",
+        variant: Variant::Nft,
+        backend: "iptables",
+        firewall: World::firewall,
+        anew: "true",
+        change: IPTABLES_CHANGE,
+        take_out: IPTABLES_TAKE_OUT,
+    },
+    Case {
+        name: "iptables-legacy",
+        variant: Variant::Legacy,
+        backend: "iptables",
+        firewall: World::firewall,
+        anew: "true",
+        change: IPTABLES_CHANGE,
+        take_out: IPTABLES_TAKE_OUT,
+    },
 ];
 
 /// More steps than any run has: it would be one without end.
 const STEPS_MOST: u32 = 200;
-/// So many at a time: they mostly wait.
-const AT_A_TIME: usize = 6;
+/// So many of each back end at a time: they mostly wait.
+const AT_A_TIME: usize = 5;
 /// The longest terms (src/lease/mod.rs), and a second for the way.
 const TERM_S: u64 = 31;
 const LIFELINE_S: u64 = 601;
 /// In so many of the steps the end of the leases is waited for, not only read.
 const WAITED_FOR: u32 = 7;
 const PATIENCE: Duration = Duration::from_secs(20);
+const SSH: u16 = 22;
+
+/// Who of IPv4 and IPv6 gets from the WAN to the router.
+fn strangers(world: &World) -> [bool; 2] {
+    all_reach([(&world.wan, "192.0.2.1", SSH), (&world.wan, "fd77:2::1", SSH)])
+}
 
 fn foreign_tables(world: &World) -> Outcome<()> {
     world.shell(&format!("nft -f - <<'EOF'\n{FOREIGN}\nEOF\n")).map(drop)
@@ -48,6 +99,7 @@ const FOREIGN: &str = r#"
 table inet foreign {
     chain input { type filter hook input priority filter; policy drop;
         iifname "lo" accept
+        meta l4proto ipv6-icmp accept
         ct state established,related accept
         iifname "br-lan" accept
     }
@@ -115,56 +167,76 @@ fn fw4_ruleset() -> Outcome<String> {
 pub fn run(program: &Path, wanted: &[String]) -> Outcome<bool> {
     let program = fs::canonicalize(program).map_err(|e| format!("{}: {e}", program.display()))?;
     let tally = Tally::default();
-    for (number, case) in CASES.iter().enumerate() {
-        if !wanted.is_empty() && !wanted.iter().any(|w| w == case.name) {
-            continue;
+    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|w| w == name);
+    thread::scope(|s| {
+        if is_wanted("grow") {
+            s.spawn(|| crate::grow::run(&program, &tally));
         }
-        // Steps that all runs have taken; the first without a crash ends the search.
-        let (next, over) = (AtomicU32::new(1), AtomicBool::new(false));
-        let steps = AtomicU32::new(0);
-        thread::scope(|s| {
-            for _ in 0..AT_A_TIME {
-                s.spawn(|| {
-                    while !over.load(Ordering::Relaxed) {
-                        let step = next.fetch_add(1, Ordering::Relaxed);
-                        let mut checks = Checks::of_case(&tally, number as u8 + 1);
-                        match one(&program, case, step, &mut checks) {
-                            Ok(true) if step < STEPS_MOST => drop(steps.fetch_add(1, Ordering::Relaxed)),
-                            Ok(true) => {
-                                checks.broke("it never ends");
-                                over.store(true, Ordering::Relaxed);
-                            }
-                            Ok(false) => over.store(true, Ordering::Relaxed),
-                            Err(why) => {
-                                checks.broke(&format!("{}, step {step}: {why}", case.name));
-                                over.store(true, Ordering::Relaxed);
-                            }
-                        }
-                    }
-                });
-            }
-        });
-        let steps = steps.load(Ordering::Relaxed);
-        println!("      {}: killed after each of {steps} steps", case.name);
-        let mut checks = Checks::of_case(&tally, number as u8 + 1);
-        // Start, shed, open, close, stop: each has several.
-        checks.check(&format!("{}: a matrix worth the name", case.name), steps >= 12, || format!("{steps} steps"));
-    }
+        for (number, case) in CASES.iter().enumerate().filter(|(_, case)| is_wanted(case.name)) {
+            let (program, tally) = (&program, &tally);
+            s.spawn(move || all_steps(program, case, number as u8 + 1, tally));
+        }
+    });
     Ok(tally.print())
 }
 
+/// All steps of one back end.
+fn all_steps(program: &Path, case: &Case, number: u8, tally: &Tally) {
+    // Steps that all runs have taken; the first without a crash ends the search.
+    let (next, over) = (AtomicU32::new(1), AtomicBool::new(false));
+    let (steps, was_open) = (AtomicU32::new(0), AtomicU32::new(0));
+    thread::scope(|s| {
+        for _ in 0..AT_A_TIME {
+            s.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    let step = next.fetch_add(1, Ordering::Relaxed);
+                    let mut checks = Checks::of_case(tally, number);
+                    match one(program, case, step, &was_open, &mut checks) {
+                        Ok(true) if step < STEPS_MOST => drop(steps.fetch_add(1, Ordering::Relaxed)),
+                        Ok(true) => {
+                            checks.broke("it never ends");
+                            over.store(true, Ordering::Relaxed);
+                        }
+                        Ok(false) => over.store(true, Ordering::Relaxed),
+                        Err(why) => {
+                            checks.broke(&format!("{}, step {step}: {why}", case.name));
+                            over.store(true, Ordering::Relaxed);
+                        }
+                    }
+                }
+            });
+        }
+    });
+    let steps = steps.into_inner();
+    println!("      {}: killed after each of {steps} steps", case.name);
+    let mut checks = Checks::of_case(tally, number);
+    // Start, shed, open, close, stop: each has several.
+    checks.check(&format!("{}: a matrix worth the name", case.name), steps >= 12, || format!("{steps} steps"));
+    // Else that it is closed afterwards would say nothing.
+    checks.equal(&format!("{}: strangers got in by IPv4 and IPv6", case.name), was_open.into_inner(), 3);
+}
+
 /// One run that dies at `step`; `false`: it had no such step.
-fn one(program: &Path, case: &Case, step: u32, t: &mut Checks<'_>) -> Outcome<bool> {
+fn one(program: &Path, case: &Case, step: u32, was_open: &AtomicU32, t: &mut Checks<'_>) -> Outcome<bool> {
     let world = World::new(case.variant, &format!("{}-{step}", case.name))?;
     (case.firewall)(&world)?;
     let before = state(case, &world)?;
+    world.shell(case.change)?;
+    let changed_state = State { udp_timeout: "77".into(), ..state(case, &world)? };
+    world.shell(case.anew)?;
+    (case.firewall)(&world)?;
+    if state(case, &world)? != before || changed_state.rules == before.rules {
+        return Err("the firewall cannot be loaded anew, or the owner's change is none".into());
+    }
     let daemon = Daemon { program, world: &world };
     let config = format!(
         "config ctwarden 'main'\n\toption backend '{}'\n\toption open_scope 'all'\n\toption lan 'br-lan'\n",
         case.backend
     );
     fs::write(world.scratch.join("config"), config).map_err(|e| e.to_string())?;
+    serve(&world.router, &[SSH]);
     let died = daemon.through(Some(step))?;
+    let died_at = Instant::now();
     if !died {
         let after = state(case, &world)?;
         t.check(&format!("{}: a run without a crash leaves everything as it was", case.name), after == before, || {
@@ -181,9 +253,15 @@ fn one(program: &Path, case: &Case, step: u32, t: &mut Checks<'_>) -> Outcome<bo
         .filter(|(name, left)| !name.contains("router") && !name.contains("lifeline") && *left > TERM_S)
         .collect();
     t.check(&what("and nothing wider longer than a term"), wide.is_empty(), || format!("{wide:?}"));
-    // Of xt_recent the age of an entry is not told in seconds; tests/iptables sees by packets that it ends.
+    let came_in = strangers(&world);
+    was_open.fetch_or(u32::from(came_in[0]) | u32::from(came_in[1]) << 1, Ordering::Relaxed);
+    if came_in != [false; 2] {
+        thread::sleep((died_at + Duration::from_secs(TERM_S)).saturating_duration_since(Instant::now()));
+        t.equal(&what("strangers got in, and without a restart do not any more"), strangers(&world), [false; 2]);
+    }
+    // Of xt_recent the age of an entry is not told in seconds.
     if step.is_multiple_of(WAITED_FOR) && case.backend != "iptables" {
-        let until = Instant::now() + Duration::from_secs(TERM_S);
+        let until = died_at + Duration::from_secs(TERM_S);
         while Instant::now() < until
             && self::leases(&world)?
                 .iter()
@@ -201,9 +279,11 @@ fn one(program: &Path, case: &Case, step: u32, t: &mut Checks<'_>) -> Outcome<bo
     let changed = step.is_multiple_of(2);
     let expected = if changed {
         world.shell("echo 1 >/proc/sys/net/netfilter/nf_conntrack_tcp_loose; echo 77 >/proc/sys/net/netfilter/nf_conntrack_udp_timeout")?;
-        let mut expected = before.clone();
-        expected.udp_timeout = "77".into();
-        expected
+        world.shell(case.change)?;
+        if step.is_multiple_of(4) {
+            world.shell(case.take_out)?;
+        }
+        changed_state
     } else {
         before
     };
