@@ -16,11 +16,13 @@ pub struct Config {
     pub low_percent: u32,
     pub hold_seconds: u32,
     pub ladder: &'static str,
+    /// Whole lines, as they stand in the config.
+    pub more: &'static str,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { high_percent: 85, low_percent: 60, hold_seconds: 10, ladder: "trim" }
+        Self { high_percent: 85, low_percent: 60, hold_seconds: 10, ladder: "trim", more: "" }
     }
 }
 
@@ -36,11 +38,12 @@ pub struct Warden {
 impl Warden {
     pub fn new(program: &Path, table: &Table, config: Config) -> Outcome<Self> {
         let text = format!(
-            "config ctwarden 'main'\n\toption high '{}'\n\toption low '{}'\n\toption hold '{}'\n{}",
+            "config ctwarden 'main'\n\toption high '{}'\n\toption low '{}'\n\toption hold '{}'\n{}{}",
             config.high_percent,
             config.low_percent,
             config.hold_seconds,
             config.ladder.split_whitespace().map(|rung| format!("\tlist ladder '{rung}'\n")).collect::<String>(),
+            config.more,
         );
         let warden = Self {
             program: program.to_path_buf(),

@@ -1,5 +1,5 @@
 //! No heap in the loop: a build with a counting allocator says how often it was asked, after the start, by 10,000 turns, a
-//! census of every kind, trims and flushes on a table that is really full.
+//! census of every kind, trims and flushes on a table that is really full, and by leases and their renewal.
 
 use std::io::{Read, Write};
 use std::net::Shutdown;
@@ -13,7 +13,7 @@ use nix::sys::signal::Signal;
 
 use crate::Outcome;
 use crate::fill::{HOG, Plan};
-use crate::host::{Host, Leashed, Table, count, timed};
+use crate::host::{Host, Leashed, Table, count, output_of, timed};
 use crate::json::Json;
 use crate::paired::Row;
 use crate::rows::BUCKETS;
@@ -87,7 +87,83 @@ pub fn rows(host: &mut Host, program: &Path) -> Outcome<Vec<Row>> {
         if count()? == 0 { Ok(()) } else { Err(format!("flush left {} entries", count()?)) }
     })?;
     daemon.end(Signal::SIGTERM)?;
+    rows.extend(leases(program, &table)?);
     Ok(rows)
+}
+
+/// An owner's firewall, which the LAN gets through.
+const FIREWALL: &str = "ip link add br-lan type veth peer name far; ip link set far up; ip link set br-lan up; ip address add 10.77.0.1/24 dev br-lan
+nft 'table inet owner { chain input { type filter hook input priority filter; policy drop; iifname br-lan accept; }; }'";
+const NO_FIREWALL: &str = "nft delete table inet owner; ip link delete br-lan";
+/// A lease's term, and when it is renewed: src/lease/mod.rs.
+const TERM_S: u64 = 30;
+const RENEWED_AFTER: Duration = Duration::from_secs(10);
+const CONFIG: &str = "\toption backend 'nft'\n\toption open_scope 'all'\n\tlist lan 'br-lan'\n";
+
+/// The same with a lifeline in force, a host slowed down, everything open, and all of it renewed.
+fn leases(program: &Path, table: &Table) -> Outcome<Vec<Row>> {
+    shell(FIREWALL)?;
+    let done = leases_behind_it(program, table);
+    shell(NO_FIREWALL)?;
+    done
+}
+
+fn leases_behind_it(program: &Path, table: &Table) -> Outcome<Vec<Row>> {
+    let warden = Warden::new(program, table, Config { more: CONFIG, ..Config::default() })?;
+    let request = status_request(&warden, table)?;
+    let mut daemon = warden.start()?;
+    let mut rows = Vec::new();
+    let mut step = |what: &str, work: &dyn Fn() -> Outcome<()>| -> Outcome<()> {
+        let before = allocations(&warden)?;
+        work()?;
+        let more = allocations(&warden)?.saturating_sub(before);
+        rows.push(Row::limit(&format!("heap allocations, {what}"), String::new(), more.to_string(), "0", more == 0));
+        Ok(())
+    };
+    step("lifeline in force, 6 s and 1,000 turns", &|| {
+        shows(&warden, "lifeline    on")?;
+        sleep(Duration::from_secs(6));
+        (0..TURNS / 10).try_for_each(|_| turn(&warden, &request))
+    })?;
+    step("a host slowed down, everything open", &|| {
+        timed(&mut warden.call(&["shed", "10.9.0.7", "--for", "120"]))?;
+        timed(&mut warden.call(&["open", "--scope", "all", "--for", "120"]))?;
+        shows(&warden, "1 slowed down")?;
+        shows(&warden, "\nopen ")?;
+        (0..TURNS / 10).try_for_each(|_| turn(&warden, &request))
+    })?;
+    step("both renewed twice", &|| {
+        for _ in 0..2 {
+            sleep(RENEWED_AFTER + Duration::from_millis(1_500));
+        }
+        // The cap's element, and those that everything is open by.
+        for set in ["ctwarden_shed4", "ctwarden_all"] {
+            let left = shell(&format!(
+                "nft list ruleset | sed -n '/set {set} /,/}}/s/.*expires \\([0-9]*\\)s.*/\\1/p' | head -1"
+            ))?;
+            let left: u64 = left.trim().parse().map_err(|_| format!("{set}: no lease: {left:?}"))?;
+            if left + 8 < TERM_S {
+                return Err(format!("{set}: {left} s left: not renewed"));
+            }
+        }
+        Ok(())
+    })?;
+    step("closed", &|| {
+        timed(&mut warden.call(&["close"]))?;
+        (0..TURNS / 10).try_for_each(|_| turn(&warden, &request))
+    })?;
+    daemon.end(Signal::SIGTERM)?;
+    Ok(rows)
+}
+
+fn shell(script: &str) -> Outcome<String> {
+    output_of(std::process::Command::new("sh").args(["-euc", script]))
+}
+
+/// Whether `status` has this in it.
+fn shows(warden: &Warden, part: &str) -> Outcome<()> {
+    let status = output_of(&mut warden.call(&["status"]))?;
+    if status.contains(part) { Ok(()) } else { Err(format!("status does not show {part:?}: {status}")) }
 }
 
 /// `allocations` of `status --json`: asked of the allocator since the loop began.

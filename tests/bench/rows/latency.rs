@@ -32,7 +32,7 @@ const TRIES: usize = 40;
 
 pub fn rows(host: &mut Host, options: &Options) -> Outcome<Vec<Row>> {
     let table = host.table(MAX, MAX)?;
-    let config = Config { high_percent: 99, low_percent: 60, hold_seconds: 0, ladder: "trim" };
+    let config = Config { high_percent: 99, low_percent: 60, hold_seconds: 0, ..Config::default() };
     let warden = Warden::new(&options.ctwarden, &table, config)?;
     // Packets are tracked where a rule asks for their state.
     let rules = "add table inet bench; add chain inet bench out { type filter hook output priority 0; }; \

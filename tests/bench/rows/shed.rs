@@ -45,7 +45,7 @@ pub fn rows(host: &mut Host, options: &Options) -> Outcome<Vec<Row>> {
 
 fn row(host: &mut Host, options: &Options, size: u32) -> Outcome<Row> {
     let mut table = host.table(2 * size, size)?;
-    let config = Config { high_percent: 99, low_percent: 60, hold_seconds: 0, ladder: "shed" };
+    let config = Config { high_percent: 99, low_percent: 60, hold_seconds: 0, ladder: "shed", ..Config::default() };
     let warden = Warden::new(&options.ctwarden, &table, config)?;
     let plan = Plan::only_hog(size);
     let rounds = options.rounds.min(ROUNDS_MOST);
