@@ -13,6 +13,7 @@
 #[path = "../daemon/checks.rs"]
 #[allow(dead_code)] // the daemon's tests use the rest
 mod checks;
+mod firewalls;
 mod grow;
 mod matrix;
 #[allow(dead_code)] // tests/iptables uses the rest
