@@ -366,7 +366,8 @@ fn a_status_costs_little() {
     assert!(each <= Duration::from_micros(200), "{each:?}");
     let after = subject.ask(&mut peer, "status", &[]).1;
     // Counted in such a build only; there, nobody counting is a failure.
-    let none = if cfg!(feature = "count-allocations") { "(\"allocations\", Long(0))" } else { "(\"allocations\", Null)" };
+    let none =
+        if cfg!(feature = "count-allocations") { "(\"allocations\", Long(0))" } else { "(\"allocations\", Null)" };
     for text in [warm, after] {
         assert!(text.contains(none), "{text}");
     }
