@@ -30,9 +30,16 @@ impl Who {
     /// Somebody on the command line.
     pub const COMMAND: Who = Who { name: [0; NAME_MOST], by: By::Command };
 
-    /// The user that a caller is connected to ubus as. Empty: ubusd does not know.
-    pub fn user(name: &[u8]) -> Self {
-        Self { name: clean(name), by: By::Bus }
+    /// The user and the group that a caller is connected to ubus as. No user: ubusd does not know.
+    pub fn user(name: &[u8], group: &[u8]) -> Self {
+        let mut who = Self { name: clean(name), by: By::Bus };
+        if !group.is_empty()
+            && let Some((colon, rest)) = who.name.get_mut(name.len()..).and_then(|rest| rest.split_first_mut())
+        {
+            *colon = b':';
+            write(group, rest);
+        }
+        who
     }
     /// The one who is logged in on the web. Empty: it could not be found out.
     pub fn web(name: &[u8]) -> Self {
@@ -58,10 +65,14 @@ impl fmt::Display for Who {
 /// Somebody else's text in ours: one printable word.
 fn clean(name: &[u8]) -> [u8; NAME_MOST] {
     let mut text = [0; NAME_MOST];
-    for (byte, place) in name.iter().zip(&mut text) {
+    write(name, &mut text);
+    text
+}
+
+fn write(name: &[u8], text: &mut [u8]) {
+    for (byte, place) in name.iter().zip(text) {
         *place = if byte.is_ascii_graphic() { *byte } else { b'?' };
     }
-    text
 }
 
 /// What was asked for, that changes something.

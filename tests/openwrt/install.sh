@@ -29,4 +29,12 @@ fi
 backend=$(router 'ctwarden status' | sed -n 's/^rules  *\([a-z0-9]*\).*/\1/p')
 check "a back end is found: $backend" has '^(fw4|nft|iptables|snapshot)$' "$backend"
 [ "$backend" = snapshot ] || check "the lifeline is on" has '^lifeline +on' "$(router 'ctwarden status')"
+# Before 19.07 there is no such command: the log says it.
+if ! grep -q status_service "$root/etc/rc.common"; then
+    check "the log says what it runs as" has 'runs as root: ' "$(router logread)"
+elif [ -n "$jail" ] && { [ -n "$fw4" ] || [ "$backend" = nft ]; }; then
+    check "status says what it runs as" has '^runs as +ctwarden, in a jail' "$(router '/etc/init.d/ctwarden status')"
+else
+    check "status says what it runs as" has '^runs as +root: ' "$(router '/etc/init.d/ctwarden status')"
+fi
 show "$(router '/etc/init.d/ctwarden status 2>&1 || ctwarden status')"

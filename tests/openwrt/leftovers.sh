@@ -9,7 +9,9 @@ router "/etc/init.d/log restart"
 router "ctwarden size --save" >/dev/null
 check "size --save keeps the limit" test -s "$root/etc/sysctl.d/60-ctwarden.conf"
 [ "$backend" = snapshot ] || router "ctwarden shed 10.77.0.2 --for 600" >/dev/null
-router "ctwarden open --scope all --for 600" >/dev/null
+check "leases are given" eventually 5 router "ctwarden open --scope all --for 600"
+# A reload that procd begins a second later, when it is being removed.
+router "uci set ctwarden.main.low=59; uci commit ctwarden; reload_config"
 said=$(router "opkg remove luci-app-ctwarden >/dev/null 2>&1; opkg list-installed | sed -n 's/^\(ctwarden[a-z-]*\) .*/\1/p' | xargs opkg remove" 2>&1)
 show "$said"
 check "remove names what was saved" has '/etc/sysctl.d/60-ctwarden.conf' "$said"

@@ -53,5 +53,18 @@ check "no more" eventually 15 not router "test -e /var/prometheus/ctwarden.prom"
 router "uci set ctwarden.main.backend=script; uci commit ctwarden; reload_config"
 runs_as() { has "^Uid:[[:space:]]+$1[[:space:]]" "$(cat "/proc/$(daemons)/status")" && answers; }
 check "a back end that starts programs: as root" eventually 15 runs_as 0
+# as_said WHY: what the init script's status says; nothing: that it need not.
+as_said() { has "^runs as +${1:+root: }${1:-ctwarden, in a jail}" "$(router '/etc/init.d/ctwarden status')"; }
+[ -z "$jail" ] || check "status says so" as_said "backend script starts programs"
 router "uci set ctwarden.main.backend=auto; uci commit ctwarden; reload_config"
 check "and back" eventually 15 runs_as "${uid:-0}"
+[ -z "$jail" ] || check "status says that, too" as_said ""
+if [ -n "$jail" ]; then
+    router "uci add_list ctwarden.main.ladder=trim; uci add_list ctwarden.main.ladder=stateless; uci commit ctwarden; reload_config"
+    check "a step that starts programs: as root" eventually 15 runs_as 0
+    check "without a jail" hasnt . "$(jails)"
+    check "status says so" as_said "stateless starts programs"
+    router "uci delete ctwarden.main.ladder; uci commit ctwarden; reload_config"
+    check "and back" eventually 15 runs_as "$uid"
+    check "in a jail" has . "$(jails)"
+fi

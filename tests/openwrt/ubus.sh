@@ -24,6 +24,8 @@ if [ -n "$jail" ]; then
     check "the daemon's user may ask rpcd for a name" bus_as ctwarden list session
     check "the daemon's user may not call anything else" not bus_as ctwarden call system board
 fi
+router "ubus call ctwarden close"
+check "who has called is in the incidents, with the group" has '"who": "user root:root"' "$(router 'ubus call ctwarden incidents')"
 check "nobody may not call it" not bus_as nobody call ctwarden status
 
 # A web session, from the LAN, by HTTP: what LuCI's package lets each group call.

@@ -15,6 +15,8 @@ here() {
     sed -E "s,(^|[[:space:]\"'=>(])/(etc|usr|var|sbin|tmp)/,\\1@/\\2/,g" "$1"
     ! sed -E "s,(^|[[:space:]\"'=>(])/(etc|usr|var|sbin|tmp)/,,g" "$1" | grep -nE "(^|[^a-zA-Z0-9_./})])/(etc|usr|var|sbin|tmp)/" >&2
 }
+# What it is run under: nothing.
+under=()
 run() { # FILE [-e] [VARIABLE=VALUE]… [-- WORDS…]
     local file=$1 words=() strict=
     shift
@@ -24,7 +26,7 @@ run() { # FILE [-e] [VARIABLE=VALUE]… [-- WORDS…]
     : >"$called"
     here "$file" >"$work/script" || return 99
     sed -i "s,@/,$router/,g" "$work/script"
-    env -i PATH="$stubs:/usr/bin:/bin" "${words[@]}" /bin/sh ${strict:+"$strict"} "$work/script" "$@"
+    "${under[@]}" env -i PATH="$stubs:/usr/bin:/bin" "${words[@]}" /bin/sh ${strict:+"$strict"} "$work/script" "$@"
 }
 calls() { diff <(printf '%s\n' "$@") "$called"; }
 same() { diff <(echo "$1") <(echo "$2"); }
@@ -59,7 +61,7 @@ check "postinst, the first: procd starts it" calls "killall -HUP ubusd" "uci -q 
 check "prerm for an upgrade" run "$work/nft/prerm-pkg" PKG_UPGRADE=1
 check "prerm for an upgrade leaves all" test ! -s "$called"
 check "prerm names what stays" grep -q '60-ctwarden.conf stays' <(run "$work/nft/prerm-pkg")
-check "prerm: stopped before its rules go" calls "ctwarden stop" "rules remove"
+check "prerm: stopped before its rules go" calls "ctwarden disable" "ctwarden stop" "rules remove"
 check "prerm: no state" test ! -e "$router/var/run/ctwarden"
 check "postrm" run "$work/nft/postrm"
 check "postrm: bus" calls "killall -HUP ubusd"
@@ -123,6 +125,26 @@ check "anonymous sections keep their options" test "$(get main.high) $(get sizin
 printf "config ctwarden 'main'\n\toption high '78'\n" >"$config"
 after "a config without sizing"
 check "a config without sizing keeps its options" test "$(get main.high)" = 78
+# Where nothing can be written it ends well all the same, and the rules are seen to.
+read_only=(unshare --mount sh -c 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"' "$router/etc/config")
+configs() { (cd "$router/etc/config" && md5sum ./*); }
+writes() { "${read_only[@]}" touch "$router/etc/config/new"; }
+check "the read-only folder is one" fails writes
+for what in "no config" "an empty config" "anonymous sections"; do
+    rm -f "$config"
+    case $what in
+    an*config) : >"$config" ;;
+    anon*) printf "config ctwarden\n\toption high '77'\n" >"$config" ;;
+    esac
+    rm -rf "${router:?}/tmp/.uci"
+    before=$(configs)
+    under=("${read_only[@]}")
+    check "uci-defaults, read-only, $what" run "$defaults"
+    check "read-only, $what: nothing is left to be committed" test -z "$("$stubs/uci" changes)"
+    under=()
+    check "read-only, $what: it is as before" same "$before" "$(configs)"
+    check "read-only, $what: the rules" calls "rules put-only"
+done
 # The LAN's interface.
 lan() { # DEVICE: the network's; what the config then says
     printf "config interface 'lan'\n%s\n" "$1" >"$router/etc/config/network"

@@ -127,8 +127,9 @@ pub struct Broker {
     pub mute: bool,
     /// Neither reads nor writes.
     pub stopped: bool,
-    /// As which user clients are connected; a real one asks the kernel.
+    /// As which user and group clients are connected; a real one asks the kernel.
     pub user: String,
+    pub group: String,
 }
 
 impl Broker {
@@ -150,6 +151,7 @@ impl Broker {
             mute: false,
             stopped: false,
             user: "root".into(),
+            group: "root".into(),
         }
     }
 
@@ -346,7 +348,7 @@ impl Broker {
             w.be32(attribute::OBJECT, id);
             w.string(attribute::METHOD, method);
             w.string(attribute::USER, &self.user);
-            w.string(attribute::GROUP, &self.user);
+            w.string(attribute::GROUP, &self.group);
             if let Some(data) = data {
                 w.attribute(attribute::DATA, data);
             }

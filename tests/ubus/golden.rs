@@ -68,7 +68,9 @@ impl Ours {
                     Heard::Hello => (Event::Hello, None),
                     Heard::Published => (Event::Published, None),
                     Heard::Refused(status) => (Event::Refused(status), None),
-                    Heard::Invoke(i) => (Event::Invoke(text(i.method), text(i.user)), Some(i.asker)),
+                    Heard::Invoke(i) => {
+                        (Event::Invoke(text(i.method), format!("{}:{}", text(i.user), text(i.group))), Some(i.asker))
+                    }
                     Heard::Data { sequence, object, .. } => (Event::Data(sequence, object), None),
                     Heard::Ended { sequence, status } => (Event::Ended(sequence, status), None),
                     Heard::Nothing => (Event::Nothing, None),
@@ -151,7 +153,7 @@ fn the_server_of_the_recording_is_us() {
                 Event::Hello => assert!(us.session.publish(&mut us.outbox, "ctwarden", &signature)),
                 Event::Published => assert!(us.session.published()),
                 Event::Invoke(method, user) => {
-                    assert_eq!(user, "root");
+                    assert_eq!(user, "root:root");
                     answered += 1;
                     let asker = asker.unwrap();
                     assert!(match (answered, method.as_str()) {

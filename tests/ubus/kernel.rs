@@ -117,6 +117,6 @@ fn long_passes_are_answered_later_and_nobody_waits_for_them() {
     assert!(text.contains("(\"allocations\", Long(0))"), "{text}");
     let said = subject.stop();
     for what in ["shed 10.9.0.1 for 20 s", "open for 20 s", "close", "trim 10.9.0.1", "flush"] {
-        assert!(said.contains(&format!("{what}, asked for by user root")), "{what}: {said}");
+        assert!(said.contains(&format!("{what}, asked for by user root:root")), "{what}: {said}");
     }
 }

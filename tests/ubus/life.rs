@@ -28,7 +28,7 @@ fn it_is_listed_and_answers() {
         o.text("ubus_rpc_session", &"00000000000000000000000000000000");
     });
     assert_eq!((status, answer.as_str()), (0, r#"[("did", Text("Top { by: State, rows: 3, exact: false }"))]"#));
-    assert_eq!(world.calls[0], "Status by user root");
+    assert_eq!(world.calls[0], "Status by user root:root");
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn who_wants_no_answer_gets_none() {
         w.attribute(attribute::NO_REPLY, &[1]);
     }));
     world.steps(3);
-    assert_eq!(world.calls, ["Status by user root"]);
+    assert_eq!(world.calls, ["Status by user root:root"]);
     assert!(peer.heard().is_empty());
 }
 

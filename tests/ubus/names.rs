@@ -49,7 +49,7 @@ fn a_web_call_comes_with_the_users_name() {
     // What only reads is not held up, and its caller not looked for.
     by_web(&mut peer, "status");
     world.step(1);
-    assert_eq!(world.calls[1], "Status by user root");
+    assert_eq!(world.calls[1], "Status by user root:root");
     assert!(invoked(&mut rpcd).is_empty());
 }
 
@@ -58,9 +58,10 @@ fn a_web_call_comes_with_the_users_name() {
 fn a_name_is_one_printable_word() {
     let mut world = World::new();
     world.broker().user = "a\nb c\u{1b}[31m".into();
+    world.broker().group = "g\n0123456789012345678901234567890".into();
     let (mut rpcd, mut peer) = (rpcd(&mut world), world.peer());
     assert_eq!(peer.asks(&mut world, "status", &|_| {}).0, 0);
-    assert_eq!(world.calls[0], "Status by user a?b?c?[31m");
+    assert_eq!(world.calls[0], "Status by user a?b?c?[31m:g?0123456789012345678");
     by_web(&mut peer, "reload");
     world.steps(3);
     let asked = invoked(&mut rpcd);

@@ -94,12 +94,15 @@ fn what_changes_is_done_or_refused() {
     // Only what was to change something.
     let asked = ["trim 192.168.1.10", "open", "open all", "flush", "close"];
     let log = &answers[15].1;
-    assert_eq!(log.matches("Text(\"user root\")").count(), asked.len(), "{log}");
+    assert_eq!(log.matches("Text(\"user root:root\")").count(), asked.len(), "{log}");
     for what in asked {
-        assert!(log.contains(&format!("(\"what\", Text({what:?})), (\"who\", Text(\"user root\"))")), "{what}: {log}");
+        assert!(
+            log.contains(&format!("(\"what\", Text({what:?})), (\"who\", Text(\"user root:root\"))")),
+            "{what}: {log}"
+        );
     }
     let said = subject.stop();
-    assert_eq!(said.matches("asked for by user root").count(), asked.len(), "{said}");
+    assert_eq!(said.matches("asked for by user root:root").count(), asked.len(), "{said}");
 }
 
 #[test]
@@ -116,7 +119,7 @@ fn a_reload_is_one_only_without_faults() {
     says(&answers[1], 0, &["(\"dry_run\", Bool(true))"]);
     says(&answers[2], 0, &["(\"touched\", Long(140))"]);
     let log = subject.log();
-    assert!(log.contains("reload, asked for by user root") && log.contains("config reloaded"), "{log}");
+    assert!(log.contains("reload, asked for by user root:root") && log.contains("config reloaded"), "{log}");
     // Switched off, it answers and leaves.
     subject.configure("config ctwarden 'main'\n\toption enabled '0'\n");
     says(&subject.answers(&[("reload", &[])])[0], 0, &["(\"ok\", Bool(true))"]);

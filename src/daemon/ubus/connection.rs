@@ -239,7 +239,7 @@ impl Ubus {
             }
             Heard::Invoke(invoke) => {
                 let asker = Asker { caller: invoke.asker, connection: self.connection };
-                let who = Who::user(invoke.user);
+                let who = Who::user(invoke.user, invoke.group);
                 match call_of(&invoke, &self.session) {
                     Err(fault) => {
                         outbox.reply(invoke.asker, fault.code(), Some(&|o| o.text("error", &fault)));

@@ -97,6 +97,8 @@ pub struct Invoke<'a> {
     pub arguments: &'a [u8],
     /// As which user the caller is connected; empty: ubusd does not know.
     pub user: &'a [u8],
+    /// As which group.
+    pub group: &'a [u8],
     /// It was too long, so that arguments are missing.
     pub cut: bool,
 }
@@ -222,7 +224,7 @@ impl Session {
     /// Takes in a message. Types and attributes that it does not know are passed over.
     pub fn hear<'a>(&mut self, m: &Message<'a>) -> Heard<'a> {
         let (mut status, mut object, mut active, mut silent) = (None, None, None, false);
-        let (mut method, mut arguments, mut user) = (None, &[][..], &[][..]);
+        let (mut method, mut arguments, mut user, mut group) = (None, &[][..], &[][..], &[][..]);
         for a in Attributes::new(m.body) {
             match a.id {
                 attribute::STATUS => status = blob::be32(a.payload),
@@ -232,6 +234,7 @@ impl Session {
                 attribute::ACTIVE => active = a.payload.first().map(|byte| *byte != 0),
                 attribute::NO_REPLY => silent = a.payload.first().is_some_and(|byte| *byte != 0),
                 attribute::USER => user = blob::text(a.payload).unwrap_or_default(),
+                attribute::GROUP => group = blob::text(a.payload).unwrap_or_default(),
                 _ => {}
             }
         }
@@ -241,7 +244,7 @@ impl Session {
             message::INVOKE => match (object, method) {
                 (Some(object), Some(method)) => {
                     let asker = Asker { sequence, peer: m.peer, object, silent };
-                    Heard::Invoke(Invoke { asker, method, arguments, user, cut: m.cut })
+                    Heard::Invoke(Invoke { asker, method, arguments, user, group, cut: m.cut })
                 }
                 // Without the object's id ubusd would not pass an answer on.
                 _ => Heard::Nothing,
