@@ -189,8 +189,10 @@ pub fn flush(
             Err(e) => fault = e,
         }
     }
-    if spare_nothing && let Some(done) = attempt(&FLUSH_PROC, counters, &mut fault) {
+    // A file that is not for writing, which is refused to root too, does not hide what netlink said.
+    let mut of_the_file = fault;
+    if spare_nothing && let Some(done) = attempt(&FLUSH_PROC, counters, &mut of_the_file) {
         return Ok(done);
     }
-    Err(fault)
+    Err(if work.has_netlink() { fault } else { of_the_file })
 }

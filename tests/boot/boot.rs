@@ -4,7 +4,10 @@
 //! ```text
 //! daemon, no module ─> module: sized ─> filled, watched ─> grow ─> trim ─> flush by hand ─> SIGTERM: limits as found
 //! a second daemon that sees the log alone ─> filled ─> saturated ─> flush by the ladder
+//! `unload`: no module ─> back by hand; by the end of a daemon; by the start of one after kill -9
 //! ```
+//!
+//! It is also the machine's `modprobe`.
 
 mod checks;
 #[allow(dead_code)] // the bench uses the rest
@@ -21,12 +24,21 @@ mod table;
 #[path = "../lab/tun.rs"]
 mod tun;
 
+use std::process::ExitCode;
+
 use checks::Checks;
 
 /// Faults are told to a person and end the tests: a line of text is what they are.
 type Outcome<T> = Result<T, String>;
 
-fn main() {
+fn main() -> ExitCode {
+    let mut words = std::env::args();
+    if words.next().is_some_and(|name| name.ends_with("modprobe")) {
+        return match words.next_back().map(|module| machine::load_one(&module)) {
+            Some(Ok(())) => ExitCode::SUCCESS,
+            _ => ExitCode::FAILURE,
+        };
+    }
     let mut checks = Checks::default();
     if let Err(fault) = story::tell(&mut checks) {
         checks.check("the tests run to their end", false, &fault);
@@ -34,4 +46,5 @@ fn main() {
     println!("     over {} s after the kernel's start", machine::uptime());
     checks.print_sum();
     machine::end();
+    ExitCode::SUCCESS
 }

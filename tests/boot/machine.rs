@@ -1,8 +1,10 @@
 //! The emulated machine as its first process sees it: nothing is mounted, loaded or up.
 
+use std::ffi::CStr;
 use std::fs::{self, File};
 use std::net::Ipv4Addr;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -11,7 +13,7 @@ use nix::kmod::{ModuleInitFlags, finit_module};
 use nix::libc;
 use nix::mount::{MsFlags, mount};
 use nix::sys::reboot::{RebootMode, reboot};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, send, socket};
 
 use crate::Outcome;
 
@@ -55,7 +57,7 @@ pub fn mount_all() -> Outcome<()> {
     fs::create_dir_all("/var/run").map_err(|e| format!("/var/run: {e}"))
 }
 
-fn load(name: &str, parameters: &std::ffi::CStr) -> Outcome<()> {
+fn load(name: &str, parameters: &CStr) -> Outcome<()> {
     let path = format!("/modules/{name}.ko");
     // Built into this kernel; what is neither built in nor there will be missed by what comes next.
     if !Path::new(&path).exists() {
@@ -70,9 +72,53 @@ pub fn conntrack_is_module() -> bool {
     Path::new("/modules/nf_conntrack.ko").exists()
 }
 
-/// Loads connection tracking, so that it tracks without any rule.
+/// Loads connection tracking.
 pub fn load_conntrack() -> Outcome<()> {
-    CONNTRACK.iter().try_for_each(|name| load(name, if *name == "nf_conntrack" { c"enable_hooks=1" } else { c"" }))
+    CONNTRACK.iter().try_for_each(|name| load(name, parameters(name)))
+}
+
+/// What loads a module by its name, where programs look for it.
+pub const LOADER: &str = "/sbin/modprobe";
+
+/// This program is that too.
+pub fn install_loader() -> Outcome<()> {
+    let install = || -> std::io::Result<()> {
+        fs::create_dir_all("/sbin")?;
+        symlink("/init", LOADER)
+    };
+    install().map_err(|e| format!("{LOADER}: {e}"))
+}
+
+/// Loads what there is under that name. The kernel asks for others too, by what they are for.
+pub fn load_one(name: &str) -> Outcome<()> {
+    match CONNTRACK.contains(&name) {
+        true => load(name, parameters(name)),
+        false => Err(format!("no module {name}")),
+    }
+}
+
+/// Is a module of that name loaded now?
+pub fn is_loaded(name: &str) -> bool {
+    let text = fs::read_to_string("/proc/modules").unwrap_or_default();
+    text.lines().any(|l| l.split(' ').next() == Some(name))
+}
+
+/// A dump of the table that nobody reads: until the socket is closed, it holds ctnetlink's module, and that one the table's.
+/// There has to be more in the table than a datagram takes.
+pub fn hold_ctnetlink() -> Outcome<OwnedFd> {
+    const NETLINK: AddressFamily = AddressFamily::Netlink;
+    let fd = socket(NETLINK, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkNetFilter);
+    let fd = fd.map_err(|e| format!("ctnetlink: {e}"))?;
+    // The length; CTNETLINK and GET, REQUEST and DUMP; a sequence and a port of nobody; all families.
+    let (length, kind, flags) = (20_u32.to_ne_bytes(), 0x101_u16.to_ne_bytes(), 0x301_u16.to_ne_bytes());
+    let request = [&length[..], &kind, &flags, &[0; 12]].concat();
+    send(fd.as_raw_fd(), &request, MsgFlags::empty()).map_err(|e| format!("ctnetlink: {e}"))?;
+    Ok(fd)
+}
+
+/// Connection tracking tracks without any rule.
+fn parameters(name: &str) -> &'static CStr {
+    if name == "nf_conntrack" { c"enable_hooks=1" } else { c"" }
 }
 
 pub fn load_tun() -> Outcome<()> {

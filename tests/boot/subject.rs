@@ -143,6 +143,11 @@ impl Daemon {
         Ok((status.success(), began.elapsed()))
     }
 
+    /// Ends it by SIGKILL.
+    pub fn kill(mut self) -> Outcome<()> {
+        self.child.kill().and_then(|()| self.child.wait()).map(drop).map_err(|e| format!("kill -9: {e}"))
+    }
+
     /// A number of `/proc/PID/status`, in KiB.
     pub fn kib(&self, what: &str) -> Outcome<u32> {
         let path = format!("/proc/{}/status", self.child.id());

@@ -1,5 +1,5 @@
-//! `inside [--net FILE] [--kmsg gone|empty|null|forbidden] [--nobody] PROGRAM ARGUMENTS…`: becomes PROGRAM in that network
-//! namespace, with another /dev/kmsg than the kernel's, or as a user who may nothing.
+//! `inside [--net FILE] [--kmsg gone|empty|null|forbidden] [--proc-net FOLDER] [--nobody] PROGRAM ARGUMENTS…`: becomes
+//! PROGRAM in that network namespace, with another /dev/kmsg or /proc/net than the kernel's, or as a user who may nothing.
 
 use std::ffi::CString;
 use std::fs::{self, File};
@@ -25,6 +25,12 @@ pub fn run(words: &[String]) -> Outcome<()> {
             hide_log(how)?;
             run(rest)
         }
+        [option, folder, rest @ ..] if option == "--proc-net" => {
+            own_mounts()?;
+            // The whole folder: what is mounted on one of its files is gone with the next look at that file.
+            put(Some(folder), "/proc/self/net", None, MsFlags::MS_BIND)?;
+            run(rest)
+        }
         [option, rest @ ..] if option == "--nobody" => as_nobody(rest),
         [program, rest @ ..] => Err(format!("{program}: {}", Command::new(program).args(rest).exec())),
         [] => Err("inside: no program".into()),
@@ -46,14 +52,18 @@ fn as_nobody(words: &[String]) -> Outcome<()> {
     become_nobody().map_err(|e| format!("as nobody: {e}"))
 }
 
-/// In a mount namespace of our own, so that nobody else sees it.
+fn put(from: Option<&str>, to: &str, kind: Option<&str>, flags: MsFlags) -> Outcome<()> {
+    mount(from, to, kind, flags, None::<&str>).map_err(|e| format!("another {to}: {e}"))
+}
+
+/// A mount namespace of our own, so that nobody else sees what is put there.
+fn own_mounts() -> Outcome<()> {
+    unshare(CloneFlags::CLONE_NEWNS).map_err(|e| format!("a mount namespace: {e}"))?;
+    put(None, "/", None, MsFlags::MS_REC | MsFlags::MS_PRIVATE)
+}
+
 fn hide_log(how: &str) -> Outcome<()> {
-    let said = |e: nix::Error| format!("another /dev/kmsg: {e}");
-    unshare(CloneFlags::CLONE_NEWNS).map_err(said)?;
-    let put = |from: Option<&str>, to: &str, kind: Option<&str>, flags| {
-        mount(from, to, kind, flags, None::<&str>).map_err(said)
-    };
-    put(None, "/", None, MsFlags::MS_REC | MsFlags::MS_PRIVATE)?;
+    own_mounts()?;
     if how == "null" {
         return put(Some("/dev/null"), "/dev/kmsg", None, MsFlags::MS_BIND);
     }

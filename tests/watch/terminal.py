@@ -1,5 +1,5 @@
 """A terminal that knows what watch writes, and nothing else: what it does not know, what would wrap and what would scroll is a
-failure. Arguments: the program, the daemon's socket, the daemon's process."""
+failure. Arguments: the program, the daemon's socket, the daemon's process, the network namespace that it is in."""
 
 import fcntl
 import os
@@ -13,7 +13,12 @@ import sys
 import termios
 import time
 
-PROGRAM, SOCKET, DAEMON = sys.argv[1], sys.argv[2], int(sys.argv[3])
+PROGRAM, SOCKET, DAEMON, SPACE = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
+# Columns of a chart that has the room.
+BAR = 75
+LIMIT = int(open("/proc/sys/net/netfilter/nf_conntrack_max").read())
+# More than an eighth of the table, so that the chart's blocks are not the lowest.
+HOSTS = {"10.97.0.2": LIMIT // 5, "10.97.0.3": LIMIT // 10}
 TOKEN = re.compile(r"\x1b\[(\??[0-9;]*)([A-Za-z])|\r|\n|[^\x1b\x00-\x1f\x7f]")
 passed = failed = 0
 
@@ -98,6 +103,28 @@ class Terminal:
     def shows(self):
         return lambda: "verdict" in self.text() and "buckets" in self.text()
 
+    def bar(self):
+        """The line that shows how full the table is; empty: there is none, or more."""
+        lines = [line for line in self.text().split("\n") if re.fullmatch("[█░|]{%d}" % min(BAR, self.columns), line)]
+        return lines[0] if len(lines) == 1 else ""
+
+    def holds(self, host, count, of):
+        """A row for the host, with its share and its entries: of a sample, whose standard error is below 0.8 points."""
+        row = re.search(rf"^ *([0-9.]+) %.* ~?([0-9,]+)  {re.escape(host)}$", self.text(), re.M)
+        return row and abs(float(row[1]) - count * 100 / of) < 4 and abs(int(row[2].replace(",", "")) - count) < of * 0.04
+
+    def blocks(self):
+        """The line behind the bar: how full it was."""
+        lines = self.text().split("\n")
+        return lines[lines.index(self.bar()) + 1] if self.bar() else ""
+
+    def bar_tells(self, count, limit):
+        """The bar is what the marks of the default config and so many entries make of it."""
+        columns = range(min(BAR, self.columns))
+        marks = [next(n for n in range(BAR) if n * 1000 // BAR <= mark < (n + 1) * 1000 // BAR) for mark in (600, 850)]
+        blocks = ["█" if (n + 1) * 1000 // BAR <= count * 1000 // limit else "░" for n in columns]
+        return self.bar() == "".join("|" if n in marks else blocks[n] for n in columns)
+
     def key(self, key):
         os.write(self.master, key)
 
@@ -138,15 +165,19 @@ def case(words, rows=24, columns=80):
     return run
 
 
-for rows, columns in [(24, 80), (40, 120), (60, 200), (10, 40), (2, 8), (1, 1)]:
+SIZES = [(24, 80), (30, 40), (40, 120), (60, 200), (10, 40), (2, 8), (1, 1)]
+for rows, columns in SIZES:
     @case(f"{columns} x {rows}: nothing wraps, nothing scrolls, q ends it", rows, columns)
     def _(t):
         t.until(lambda: len([line for line in t.screen.values() if line]) >= min(t.rows, 8))
         assert t.other and t.hidden
         if rows >= 24:
             # A slot has to be full for the chart.
-            t.until(lambda: "▁" * 70 in t.text())
-            for word in ["verdict", "buckets", "5m: ", "ladder", "entries, ", "nothing has happened"]:
+            t.until(lambda: "▁" * min(70, t.columns) in t.text())
+            assert t.bar_tells(0, LIMIT), f"no bar for an empty table in {t.text()}"
+            # A narrow one cuts lines.
+            words = ["verdict", "5m: ", "ladder", "entries, ", "nothing has happened"] + ["buckets"] * (columns >= 80)
+            for word in words:
                 assert word in t.text(), f"no {word!r} in {t.text()}"
         t.read(2.2)
         t.key(b"q")
@@ -194,6 +225,41 @@ def _(t):
     t.key(b"x\x1b[A\x1a")
     t.read(1.2)
     assert t.child.poll() is None and "verdict" in t.text()
+    t.key(b"q")
+    t.ends()
+
+
+fill = [word for host, count in HOSTS.items() for word in (host, str(count))]
+subprocess.run(["ip", "netns", "exec", SPACE, "python3", "tests/watch/fill.py", "10.97.0.1", *fill], check=True)
+for rows, columns in SIZES:
+    @case(f"{columns} x {rows}: a table with something in it: how much as a bar and as blocks, and who holds it", rows, columns)
+    def _(t):
+        t.until(lambda: len([line for line in t.screen.values() if line]) >= min(t.rows, 8))
+        held = sum(HOSTS.values())
+        if rows >= 24:
+            t.until(lambda: t.bar_tells(held, LIMIT), 15)
+            assert f"{held:,} of {LIMIT:,} entries"[:columns - 12] in t.text(), f"not how many: {t.text()}"
+        # The newest stands at the right, where a narrow one cuts.
+        if rows >= 24 and columns >= 80:
+            assert re.search("[▂▃▄▅▆▇█]$", t.blocks()), f"no block above the lowest: {t.text()}"
+            for host, count in HOSTS.items():
+                assert t.holds(host, count, held), f"not what {host} holds: {t.text()}"
+        t.read(1.2)
+        t.key(b"q")
+        t.ends()
+
+
+@case("80 x 24: what a trim took and that somebody asked for it")
+def _(t):
+    (first, kept), (second, gone) = HOSTS.items()
+    t.until(lambda: first in t.text() and second in t.text())
+    assert "after start: trim" not in t.text()
+    done = subprocess.run([PROGRAM, "trim", "--source", second, "--socket", SOCKET], capture_output=True, text=True)
+    assert done.returncode == 0, done
+    t.until(lambda: f"after start: trim {second}, asked for by " in t.text(), 4)
+    t.until(lambda: f"{kept:,} of {LIMIT:,} entries" in t.text() and t.bar_tells(kept, LIMIT), 15)
+    # Who holds it is asked less often.
+    t.until(lambda: t.holds(first, kept, kept) and not re.search(f"%.*{second}", t.text()), 8)
     t.key(b"q")
     t.ends()
 

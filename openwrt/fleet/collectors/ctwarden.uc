@@ -1,6 +1,11 @@
 // ctwarden's metrics for prometheus-node-exporter-ucode: goes into /usr/share/ucode/node-exporter/lib/.
 // Names, types and labels come from the daemon, by ubus; nothing is said of them here.
-const reply = ubus.call("ctwarden", "metrics");
+
+// What a textfile collector tells already (option textfile) is not told twice.
+if (fs.stat("/var/prometheus/ctwarden.prom"))
+	return;
+
+const reply = ubus ? ubus.call("ctwarden", "metrics") : null;
 
 // The exporter makes node_scrape_collector_success{collector="ctwarden"} 0 of it.
 if (!reply)

@@ -107,11 +107,14 @@ pub fn unreplied() -> Result<(), Errno> {
 
 /// Does this kernel filter by status? Asked by a dump for a status that no entry has: a kernel that does not know the
 /// filter gives entries all the same. A deletion could not be asked that way, it would delete them.
-pub fn filters_by_status(buffers: &mut Buffers) -> Result<bool, Errno> {
+///
+/// `deaf`, for tests: asked so that a kernel which does know it answers like one which does not.
+pub fn filters_by_status(buffers: &mut Buffers, deaf: bool) -> Result<bool, Errno> {
     let socket = Socket::open()?;
     let mut room = [0; 64];
     let mut batch = Batch::new(&mut room);
-    conntrack::dump_by_status(&mut batch, NO_SUCH_STATUS, NO_SUCH_STATUS, 1);
+    let no_such = if deaf { 0 } else { NO_SUCH_STATUS };
+    conntrack::dump_by_status(&mut batch, no_such, no_such, 1);
     socket.send(&batch)?;
     let mut reader = Reader::Dump { socket, interrupted: false };
     let mut seen = false;

@@ -53,8 +53,8 @@ pub fn exits(world: &World, t: &mut Checks) -> Outcome<()> {
     }
     let ran = as_nobody(&subject, &["status"])?;
     t.equal("nobody, no daemon: `status` may be read by all", ran.fault(), (0, 0));
-    for verb in ["log", "open", "close", "history", "metrics"] {
-        t.equal(&format!("no daemon for `{verb}`"), subject.call(&[verb])?.fault(), (3, 1));
+    for verb in [&["log"][..], &["open"], &["close"], &["history"], &["metrics"], &["shed", "10.9.0.1"]] {
+        t.equal(&format!("no daemon for `{}`", verb.join(" ")), subject.call(verb)?.fault(), (3, 1));
     }
     bare_verbs(&subject, t)?;
 

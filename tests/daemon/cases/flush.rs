@@ -1,5 +1,8 @@
 //! Flush: asked for, within its budget; and by itself, only after `hold`, and not again when it buys too little.
 
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Child;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,8 +12,9 @@ use nix::sys::signal::Signal;
 use super::traffic::{fill_up, new_flow, track, untrack};
 use crate::Outcome;
 use crate::checks::Checks;
+use crate::ctnetlink::Socket;
 use crate::entries::{established, make_only, read, v4, v6};
-use crate::host::count;
+use crate::host::{count, own_path};
 use crate::subject::{PATIENCE, Subject, until};
 use crate::world::World;
 
@@ -62,6 +66,88 @@ pub fn asked(world: &World, t: &mut Checks) -> Outcome<()> {
         }
     }
     Ok(())
+}
+
+/// The ways that are left when the kernel refuses the quicker ones, each proven by the table being empty.
+pub fn fallbacks(world: &World, t: &mut Checks) -> Outcome<()> {
+    let subject = world.subject("fallbacks", BUDGET)?;
+    for (way, refused, requests) in
+        [("a family at a time", "when=1", [1, 1, 1, 0]), ("one by one", "when=1..2", [1, 1, 0, 1])]
+    {
+        make_only(&everybody())?;
+        let (ran, trace) =
+            Refused::of(&subject, &["-e", &format!("inject=sendto:error=EINVAL:{refused}")], None)?.ended()?;
+        t.equal(&format!("{way} (exit code, lines of fault, entries left)"), (ran, count()?), ((0, 0), 0));
+        let whole = |family: &str| {
+            let of = |l: &&str| l.contains("nlmsg_len=20") && l.contains("CT_DELETE") && l.contains(family);
+            trace.lines().filter(of).count()
+        };
+        let dumps = trace.lines().filter(|l| l.contains("CT_GET")).count();
+        let asked = [whole("=AF_UNSPEC,"), whole("=AF_INET,"), whole("=AF_INET6,"), dumps];
+        t.equal(&format!("{way}: asked for all, for IPv4, for IPv6, and dumps"), asked, requests);
+    }
+
+    // The last one, where nothing at all is to be had by netlink. The file is ours, and so is the kernel that reads it.
+    const NO_NETLINK: [&str; 2] = ["-e", "inject=sendto:error=EINVAL"];
+    let folder = subject.path("proc-net");
+    fs::create_dir(&folder).map_err(|e| e.to_string())?;
+    let file = folder.join("nf_conntrack");
+    for heeded in [true, false] {
+        make_only(&everybody())?;
+        fs::write(&file, "").map_err(|e| e.to_string())?;
+        // Between its write and its next look at the count there is time for the table to be emptied.
+        let slow = ["-e", "inject=write:delay_exit=500000:when=1"];
+        let running = Refused::of(&subject, &[&NO_NETLINK[..], &slow].concat(), Some(&folder))?;
+        until("it writes into the proc file", PATIENCE, || {
+            Ok((fs::read(&file).ok().as_deref() == Some(b"f\n")).then_some(()))
+        })?;
+        if heeded {
+            Socket::open()?.flush()?;
+        }
+        let (ran, _) = running.ended()?;
+        let (what, want) = match heeded {
+            true => ("the proc file empties the table (exit code, lines of fault, entries left)", ((0, 0), 0)),
+            false => ("a proc file that does nothing is not believed", ((1, 1), 3_050)),
+        };
+        t.equal(what, (ran, count()?), want);
+    }
+    let (ran, _) = Refused::of(&subject, &NO_NETLINK, None)?.ended()?;
+    t.equal("nor is there anything left where the proc file is not for writing", (ran, count()?), ((1, 1), 3_050));
+    Ok(())
+}
+
+/// `flush` without a daemon, of whose system calls some are refused.
+struct Refused {
+    child: Child,
+    dir: PathBuf,
+}
+
+impl Refused {
+    /// `proc_net`: a folder of ours in the place of the kernel's.
+    fn of(subject: &Subject, inject: &[&str], proc_net: Option<&Path>) -> Outcome<Self> {
+        let path = |p: &Path| p.to_str().map(str::to_string).ok_or("a path");
+        let (trace, own) = (path(&subject.path("trace"))?, path(&own_path()?)?);
+        let mut before = vec!["strace", "-q", "-o", &trace, "-e", "trace=sendto,write"];
+        before.extend(inject);
+        let proc_net = proc_net.map(path).transpose()?;
+        if let Some(folder) = &proc_net {
+            before.extend([&own, "inside", "--proc-net", folder]);
+        }
+        let mut command = subject.command(&before, &["flush"])?;
+        let child = command.stdout(subject.file("out")?).stderr(subject.file("err")?).spawn();
+        Ok(Self { child: child.map_err(|e| format!("strace: {e}"))?, dir: subject.dir.clone() })
+    }
+
+    /// Its exit code, how many lines of fault it had, and what it asked of the kernel.
+    fn ended(mut self) -> Outcome<((i32, usize), String)> {
+        let ended = until("flush ends", PATIENCE, || self.child.try_wait().map_err(|e| e.to_string()));
+        if ended.is_err() {
+            let _ = self.child.kill();
+        }
+        let code = ended?.code().ok_or("flush was killed")?;
+        let text = |name| fs::read_to_string(self.dir.join(name)).map_err(|e| format!("{name}: {e}"));
+        Ok(((code, text("err")?.lines().count()), text("trace")?))
+    }
 }
 
 /// What is said when one is done: which way worked.

@@ -82,6 +82,40 @@ fn lines(subject: &Subject, t: &mut Checks) -> Outcome<()> {
     daemon.end(Signal::SIGTERM).map(drop)
 }
 
+/// A daemon that could not read for so long that the kernel has thrown away what it had not read.
+pub fn overrun(world: &World, t: &mut Checks) -> Outcome<()> {
+    let subject = world.subject("overrun", WATCH)?;
+    track(None)?;
+    let done = behind(&subject, t);
+    untrack()?;
+    done
+}
+
+fn behind(subject: &Subject, t: &mut Checks) -> Outcome<()> {
+    const FELL_BEHIND: &str = "/dev/kmsg: fell behind";
+    let daemon = subject.start()?;
+    daemon.signal(Signal::SIGSTOP)?;
+    Kmsg::at_end()?.overrun()?;
+    t.lines("it has not been behind before", &daemon.log(), FELL_BEHIND, 0);
+    daemon.signal(Signal::SIGCONT)?;
+    daemon.says(FELL_BEHIND)?;
+    t.equal("lines of others, some lost: still calm", verdict(subject)?, ("calm".into(), 0.0));
+
+    let mut kmsg = Kmsg::at_end()?;
+    make(&brim()?)?;
+    t.lines("it has not looked since", &daemon.log(), "-> filling", 0);
+    refused_and_logged(&mut kmsg)?;
+    let began = Instant::now();
+    daemon.says("-> filling")?;
+    let took = began.elapsed();
+    t.check("a refusal after that makes it look at once", took < AT_ONCE, || format!("{took:?}"));
+    let status = subject.status()?;
+    t.equal("the log is still read", status.find("log_readable").cloned(), Some(Json::Word("true".into())));
+    let (_, log) = daemon.end(Signal::SIGTERM)?;
+    t.lines("that it fell behind is said once", &log, FELL_BEHIND, 1);
+    Ok(())
+}
+
 /// /dev/kmsg missing, empty, something else, or forbidden.
 pub fn without_log(world: &World, t: &mut Checks) -> Outcome<()> {
     let own = own_path()?;

@@ -30,12 +30,14 @@ pub const OF_THE_HOST: [Case; 4] =
 pub const APART: [Case; 4] = [(8, reload::reload), (9, control::control), (12, exits::exits), (16, module::module)];
 
 /// Need limits that stay as they are.
-pub const UNDER_SHARED_MAX: [Case; 8] = [
+pub const UNDER_SHARED_MAX: [Case; 10] = [
     (5, trim::trim),
     (5, trim_asked::asked),
     (6, flush::asked),
+    (6, flush::fallbacks),
     (7, dry::dry_run),
     (10, log::log),
+    (10, log::overrun),
     (11, flush::on_saturation),
     (13, leak::leak),
     (14, log::without_log),

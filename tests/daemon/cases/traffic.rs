@@ -3,11 +3,13 @@
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::net::{IpAddr, UdpSocket};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::process::Command;
 use std::time::Duration;
 
 use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::Outcome;
 use crate::ctnetlink::Flow;
@@ -90,6 +92,22 @@ impl Kmsg {
     /// Writes a line as a program does.
     pub fn write(&mut self, line: &str) -> Outcome<()> {
         self.0.write_all(format!("{line}\n").as_bytes()).map_err(|e| format!("/dev/kmsg: {e}"))
+    }
+
+    /// Writes lines until some were lost to this reader, which has read none of them: as many as the kernel keeps, and more.
+    pub fn overrun(&self) -> Outcome<()> {
+        let line = format!("<7>{}\n", "filler ".repeat(120));
+        until("the kernel's log is overrun", Duration::from_secs(30), || {
+            // What it takes of one opened file in five seconds is ten lines. These are not for the console.
+            let mut file = OpenOptions::new().write(true).open("/dev/kmsg").map_err(|e| format!("/dev/kmsg: {e}"))?;
+            for _ in 0..10 {
+                file.write_all(line.as_bytes()).map_err(|e| format!("/dev/kmsg: {e}"))?;
+            }
+            let mut fds = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
+            poll(&mut fds, PollTimeout::ZERO).map_err(|e| format!("/dev/kmsg: {e}"))?;
+            // Data have vanished under a reader.
+            Ok(fds[0].revents().is_some_and(|r| r.contains(PollFlags::POLLERR)).then_some(()))
+        })
     }
 
     /// Waits for a record with `part`.

@@ -67,12 +67,12 @@ fn exactly(
 }
 
 /// The same call with its netlink requests written to a file; what was asked.
-fn traced(subject: &Subject, filter: bool, arguments: &[&str]) -> Outcome<(Ran, String)> {
+fn traced(subject: &Subject, no_filter: Option<&str>, arguments: &[&str]) -> Outcome<(Ran, String)> {
     let trace = subject.path("trace");
     let name = trace.to_str().unwrap_or_default();
     let mut command = subject.command(&["strace", "-q", "-o", name, "-e", "trace=sendto"], arguments)?;
-    if !filter {
-        command.env("CTWARDEN_NO_FILTER", "1");
+    if let Some(which) = no_filter {
+        command.env("CTWARDEN_NO_FILTER", which);
     }
     let ran = run(&mut command)?;
     let text = std::fs::read_to_string(&trace).map_err(|e| format!("{name}: {e}"))?;
@@ -80,6 +80,26 @@ fn traced(subject: &Subject, filter: bool, arguments: &[&str]) -> Outcome<(Ran, 
 }
 
 const DUMP: &str = "IPCTNL_MSG_CT_GET";
+
+/// `--only unreplied` by a filter of the kernel, which is tried first; and where the kernel does not have it.
+fn by_status(subject: &Subject, t: &mut Checks, flows: &[Flow]) -> Outcome<()> {
+    for (no_filter, dumps) in [(None, 1), (Some("status"), 2)] {
+        let mut trace = String::new();
+        let how = || {
+            let (ran, text) = traced(subject, no_filter, &["trim", "--only", "unreplied"])?;
+            trace = text;
+            Ok(ran)
+        };
+        let kernel = if no_filter.is_some() { "does not filter" } else { "filters" };
+        exactly(t, &format!("--only unreplied where the kernel {kernel} by status"), flows, how, is_unreplied)?;
+        let what = format!("where it {kernel}: dumps, the one that tries it and that of the table");
+        t.equal(&what, trace.lines().filter(|l| l.contains(DUMP)).count(), dumps);
+        // The request without a tuple; of those it does not know, an older kernel would take all for it.
+        let whole = trace.matches("nlmsg_len=36, nlmsg_type=NFNL_SUBSYS_CTNETLINK<<8|IPCTNL_MSG_CT_DELETE").count();
+        t.equal(&format!("where it {kernel}: deletions of all with a status"), whole, 2 - dumps);
+    }
+    Ok(())
+}
 
 pub fn asked(world: &World, t: &mut Checks) -> Outcome<()> {
     let subject = subject(world, "asked")?;
@@ -96,13 +116,19 @@ pub fn asked(world: &World, t: &mut Checks) -> Outcome<()> {
         trace = text;
         ran
     };
-    exactly(t, "--source of IPv4", &flows, || traced(&subject, true, &source).map(&mut keeping), first)?;
+    exactly(t, "--source of IPv4", &flows, || traced(&subject, None, &source).map(&mut keeping), first)?;
     t.check("by the kernel's filter: the table is not read", !trace.contains(DUMP), || trace.clone());
     let mut keeping = |(ran, text)| {
         trace = text;
         ran
     };
-    exactly(t, "--source without the filter", &flows, || traced(&subject, false, &source).map(&mut keeping), first)?;
+    exactly(
+        t,
+        "--source without the filter",
+        &flows,
+        || traced(&subject, Some("1"), &source).map(&mut keeping),
+        first,
+    )?;
     t.check("by reading the table", trace.contains(DUMP), || trace.clone());
 
     let six = |f: &Flow| f.source == v6(1, 1) || f.source == v6(1, 2);
@@ -121,12 +147,13 @@ pub fn asked(world: &World, t: &mut Checks) -> Outcome<()> {
             t,
             &format!("--only {kind} without the filter"),
             &flows,
-            || Ok(traced(&subject, false, &call)?.0),
+            || Ok(traced(&subject, Some("1"), &call)?.0),
             goes,
         )?;
         let call = ["trim", "--only", kind, "--source", "10.9.0.1"];
         exactly(t, &format!("--only {kind} of one source"), &flows, || subject.call(&call), |f| first(f) && goes(f))?;
     }
+    by_status(&subject, t, &flows)?;
     let daemon = subject.start()?;
     exactly(t, "by the daemon: --source of IPv4", &flows, || subject.call(&source), first)?;
     exactly(t, "by the daemon: --source of IPv6", &flows, || subject.call(&by_six), six)?;
