@@ -134,17 +134,25 @@ const own = {
 		times.sort((a, b) => a - b);
 		await page.waitForTimeout(4000);
 		server.replies.length = 0;
+		const asked = server.log.length;
 		const cpu = lab.cpu(), began = Date.now();
 		await page.waitForTimeout(+(process.env.POLL_SECONDS || 45) * 1000);
 		const share = (lab.cpu() - cpu) * 100000 / (Date.now() - began);
 		const polls = server.replies.filter(r => /status/.test(r.methods));
+		// The page has all there was: each poll goes on where the one before ended.
+		const since = server.log.slice(asked).filter(entry => entry.method == 'history').map(entry => entry.args.since);
+		assert(since.length >= 10 && since.every((n, i) => n > (since[i - 1] || 0)), 'the polls ask for what is there already: since ' + since.join(', '));
+		const sizes = server.replies.filter(r => /history/.test(r.methods)).map(r => r.bytes).sort((a, b) => a - b);
+		assert(sizes.length == since.length && sizes[sizes.length >> 1] < 3072, 'the median of the replies is ' + sizes[sizes.length >> 1] + ' bytes');
 		// The longest there is: a whole day of a table of 262,144 under attack.
 		const day = number => Array(240).fill(number);
 		server.rewrite = (object, method, answer) => method == 'history' && answer[1]?.span == '24h'
 			? [ 0, { ...answer[1], first: 0, next: 240, count: day(262144), max: day(262144), refused: day(99999), rungs: day(127) } ] : answer;
 		await site.open(page, 'overview', 'root');
+		const days = () => server.log.slice(asked).filter(entry => entry.method == 'history' && entry.args.span == '24h').map(entry => entry.args.since);
 		await page.getByRole('button', { name: '24 hours' }).click();
-		await page.waitForTimeout(1000);
+		await until('a second poll of the day', async () => days().length > 1);
+		assert(days()[0] === undefined && days().slice(1).every(n => n == 240), 'the day was asked for since ' + days().join(', '));
 		const most = Math.max(...server.replies.map(r => r.bytes));
 		console.log(`   live data ${times[2].toFixed(0)} ms after the start (median of 5; ${times[4].toFixed(0)} at most); ${polls.length} polls in ${((Date.now() - began) / 1000).toFixed(0)} s,`
 			+ ` ${Math.max(...polls.slice(1).map(r => r.bytes))} bytes each, the largest reply of all ${most}; daemon ${share.toFixed(3)} % of a core`);

@@ -380,6 +380,7 @@ export const steps = {
 		await until('the dialog is gone, and the focus where it was', async () => await focus() == 'Flush…');
 		assert(site.count() >= before - 50, 'Escape flushed');
 		await page.keyboard.press('Enter');
+		await dialog(page).getByRole('button', { name: 'Flush', exact: true }).waitFor();
 		await until('Cancel again', async () => await focus() == 'Cancel');
 		await page.keyboard.press('Tab');
 		assert(await focus() == 'Flush', 'Tab does not get to the answer');

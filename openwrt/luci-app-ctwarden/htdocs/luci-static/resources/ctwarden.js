@@ -342,16 +342,16 @@ return baseclass.extend({
 			};
 			const closing = label => E('button', { 'type': 'button', 'class': 'btn cbi-button', 'click': close }, [ label ]);
 			const failed = err => open && show([ this.sorry(err) ], [ closing(_('Close')) ]);
-			const wait = text => show([ E('p', { 'class': 'spinning', 'role': 'status' }, [ text ]) ], [ closing(_('Close')) ]);
+			const wait = (text, out) => show([ E('p', { 'class': 'spinning', 'role': 'status' }, [ text ]) ], [ closing(out) ]);
 
-			wait(_('Asking ctwarden what that would do…'));
+			wait(_('Asking ctwarden what that would do…'), _('Cancel'));
 			Promise.resolve(what.ask()).then(answer => open && show(what.tell(answer), !what.go ? [ closing(_('Close')) ] : [
 				closing(_('Cancel')), ' ',
 				this.acting(what.go, what.style || 'negative', () => {
 					/* What was chosen in the dialog is read before it goes. */
 					const acts = Promise.resolve(what.act());
 
-					wait(_('Working…'));
+					wait(_('Working…'), _('Close'));
 					return acts.then(result => open && show([ this.alert('success', what.told(result)) ], [ closing(_('Close')) ]), failed);
 				})
 			])).catch(failed);
