@@ -95,12 +95,12 @@ return baseclass.extend({
 	},
 
 	/* A number as people write it. */
-	n: function(number) {
-		return Number(number || 0).toLocaleString(document.documentElement.lang || undefined);
+	n: function(number, options) {
+		return Number(number || 0).toLocaleString(document.documentElement.lang || undefined, options);
 	},
 
 	percent: function(permille) {
-		return (permille / 10).toLocaleString(document.documentElement.lang || undefined, { maximumFractionDigits: 1 }) + ' %';
+		return this.n(permille / 10, { maximumFractionDigits: 1 }) + ' %';
 	},
 
 	/* A time given in milliseconds. */
@@ -265,7 +265,7 @@ return baseclass.extend({
 		case 'absent': return _('ctwarden is not running.');
 		case 'denied': return _('This login has no access to that.');
 		case 'old': return _('The ctwarden on this router is older than these pages and does not know how to do that.');
-		case 'refused': return _('ctwarden refuses: the budget for that is used up, or the settings do not allow it.');
+		case 'refused': return _('ctwarden refuses: the budget for that is used up, or it is for the router, a LAN or what the settings protect or forbid.');
 		case 'late': return _('ctwarden is busy relieving the table. Try again in a moment.');
 		case 'unable': return _('That is not possible here: there is no way to make rules in this firewall, or the kernel cannot do it.');
 		case 'invalid': return _('ctwarden does not take that value.');
