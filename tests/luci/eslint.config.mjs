@@ -25,8 +25,9 @@ export default defineConfig([
 			'no-control-regex': 0,
 			'no-undef': 'error',
 			'no-unused-vars': [ 'error', { args: 'none', caughtErrors: 'none' } ],
-			// A bare string as contents is parsed as HTML.
+			// A bare string as contents is parsed as HTML; a refused call looks like an answer unless it rejects.
 			'no-restricted-syntax': [ 'error',
+				{ selector: 'CallExpression[callee.property.name="declare"]:not(:has(Property[key.name="reject"][value.value=true]))', message: 'reject: true' },
 				{ selector: 'CallExpression[callee.name="E"][arguments.2.type=/^(Literal|TemplateLiteral|BinaryExpression)$/]', message: 'contents in an array: a string is markup' },
 				{ selector: 'CallExpression[callee.name="E"][arguments.2.callee.name="_"]', message: 'contents in an array: a string is markup' },
 				{ selector: 'CallExpression[callee.name="E"][arguments.2.callee.property.name="format"]', message: 'contents in an array: a string is markup' },

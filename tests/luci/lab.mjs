@@ -5,11 +5,11 @@ import fs from 'node:fs';
 import path from 'node:path';
 
 const ROUTER = 'luci-r', LAN = 'luci-l';
-export const HOG = '192.168.7.66', PHONE = '192.168.7.20', SIX = 'fd00:7::';
+export const HOG = '192.168.7.66', PHONE = '192.168.7.20', SIX = 'fd00:7::', ROUTED = 'fd00:7:0:1::';
 
 const run = (...command) => execFileSync(command[0], command.slice(1), { encoding: 'utf8', maxBuffer: 1 << 26 });
 
-// So many entries as `conntrack -R` reads them: of a hog, a phone, an IPv6 network and forty light hosts.
+// So many entries as `conntrack -R` reads them: of a hog, a phone, the IPv6 network of the LAN and another one that is routed, and forty light hosts.
 export function entries(number, lan, hog, phone) {
 	const lines = [];
 	for (let i = 0; i < number; i++) {
@@ -19,7 +19,7 @@ export function entries(number, lan, hog, phone) {
 		else if (kind < 13)
 			lines.push(`-A -p udp -s ${phone} -d 198.51.100.53 --sport ${port} --dport 53 -t 28`);
 		else if (kind < 15)
-			lines.push(`-A -p tcp -s ${SIX}${(i % 3 + 16).toString(16)} -d 2001:db8:9::${(i & 0xffff).toString(16)} --sport ${port} --dport 443 --state ESTABLISHED -t 3000 -u SEEN_REPLY,ASSURED`);
+			lines.push(`-A -p tcp -s ${i % 3 ? SIX : ROUTED}${(i % 3 + 16).toString(16)} -d 2001:db8:9::${(i & 0xffff).toString(16)} --sport ${port} --dport 443 --state ESTABLISHED -t 3000 -u SEEN_REPLY,ASSURED`);
 		else
 			lines.push(`-A -p tcp -s ${lan}.${100 + i % 40} -d ${far} --sport ${port} --dport 443 --state ${kind < 17 ? 'TIME_WAIT' : 'ESTABLISHED'} -t ${kind < 17 ? 100 : 3000} -u SEEN_REPLY,ASSURED`);
 	}
@@ -75,6 +75,11 @@ export class Lab {
 	// Entries of one source.
 	held(source) {
 		return this.inside('conntrack', '-L', '-f', source.includes(':') ? 'ipv6' : 'ipv4', '-s', source).split('\n').filter(line => line).length;
+	}
+
+	// Entries of an IPv6 network, or of both.
+	six(net = 'fd00:7:') {
+		return this.inside('conntrack', '-L', '-f', 'ipv6').split('\n').filter(line => line.includes(' src=' + net)).length;
 	}
 
 	rules() {

@@ -41,10 +41,11 @@ async function login(context, user) {
 }
 
 const site = {
-	hog: HOG, phone: PHONE, names: { [HOG]: NAME, [PHONE]: 'phone' }, applies: 2500,
+	hog: HOG, phone: PHONE, names: { [HOG]: NAME, [PHONE]: 'phone' }, applies: 2500, ways: [ [ 'as it comes', /does not do that|refuses/ ] ],
 	count: () => +inside('conntrack', '-C'),
 	max: () => +fs.readFileSync('/proc/sys/net/netfilter/nf_conntrack_max', 'utf8'),
 	held: address => inside('conntrack', '-L', '-s', address).split('\n').filter(line => line).length,
+	six: (net = 'fd00:7:') => inside('conntrack', '-L', '-f', 'ipv6').split('\n').filter(line => line.includes(' src=' + net)).length,
 	config: () => sh('cat /etc/config/ctwarden'),
 	fill(part) {
 		const file = path.join(folder, 'entries');

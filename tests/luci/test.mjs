@@ -1,14 +1,15 @@
 // The pages in the page harness: Chromium, the files of the package, and the real daemon on a table that is really full.
 //   node test.mjs PROGRAM UBUSD FOLDER [STEP…]     STEP: a part of a step's name; SHOTS=1 draws the pictures of the README
 
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { createRequire } from 'node:module';
-import { HOG, Lab, PHONE } from './lab.mjs';
+import { HOG, Lab, PHONE, SIX } from './lab.mjs';
 import { Server, app } from './server.mjs';
 import { Ubus } from './ubus.mjs';
 import { Uci } from './uci.mjs';
+import { BASE, bounds, text as config } from './bounds.mjs';
 import { HOSTILE, assert, leases, steps as walk, until } from './walk.mjs';
 
 const [ program, ubusd, folder, ...wanted ] = process.argv.slice(2);
@@ -39,13 +40,14 @@ const server = new Server({ backend, exists: object => object != 'ctwarden' || !
 
 const site = {
 	hog: HOG, phone: PHONE, names, applies: 500,
-	count: () => lab.count(), held: address => lab.held(address), config: () => fs.readFileSync(lab.config, 'utf8'),
+	ways: [ [ '/ubus/', /does not do that: \S/ ], [ '/cgi-bin/luci/admin/ubus', /^(?![^]*does not do that)[^]*ctwarden refuses/ ] ],
+	count: () => lab.count(), held: address => lab.held(address), six: net => lab.six(net), config: () => fs.readFileSync(lab.config, 'utf8'),
 	fill(part) { lab.fill(part); },
 	...leases(() => lab.rules()),
 	async open(page, view, user, options = {}) {
 		const name = view == 'status' ? 'admin/status/overview' : 'admin/network/ctwarden/' + view;
-		// Both ways by turns.
-		const rpc = ++shown % 2 ? '/ubus/' : '/cgi-bin/luci/admin/ubus';
+		// Both ways by turns, where none is named.
+		const rpc = options.rpc || site.ways[++shown % 2][0];
 		await page.goto(`http://127.0.0.1:${server.port}/cgi-bin/luci/${name}?session=${user[0].repeat(32)}&rpc=${rpc}${options.dark ? '&theme=dark' : ''}`);
 		await until('the page', async () => await page.locator('#view > :not(.spinning)').count());
 		assert(!await page.locator('.error-stack').count(), await page.locator('#view').innerText());
@@ -67,18 +69,50 @@ const site = {
 
 // What only the harness can do.
 const own = {
+	async 'the settings take what `ctwarden check` takes, value by value'(site, page) {
+		const file = path.join(folder, 'lab', 'checked');
+		lab.configure(config(BASE));
+		await site.open(page, 'settings', 'root');
+		await page.locator('.cbi-value').first().waitFor();
+		const found = await bounds(page, text => {
+			fs.writeFileSync(file, text);
+			try {
+				execFileSync(program, [ 'check', '--config', file ], { stdio: 'ignore' });
+				return true;
+			} catch {
+				return false;
+			}
+		});
+		lab.configure(CONFIG);
+		console.log(`   ${found.number} values of ${found.fields} options`);
+		assert(!found.wrong.length, found.wrong.length + ': ' + found.wrong.slice(0, 10).join('; '));
+		assert(found.number > 1500 && found.fields == 34, 'not all were tried');
+	},
+
+	async 'the LAN as a whole is not slowed down, and why not is said either way'(site, page) {
+		lab.fill(0.5);
+		for (const [ rpc, words ] of site.ways) {
+			await site.open(page, 'top', 'root', { rpc });
+			await page.locator(`[data-id="shed ${SIX}/64"]`).click();
+			await until('a refusal by ' + rpc, async () => words.test(await page.locator('#modal_overlay').innerText()));
+			assert(/the router|a LAN/.test(await page.locator('#modal_overlay').innerText()), 'not said why');
+			assert(!await page.locator('#modal_overlay').getByRole('button', { name: 'Slow down', exact: true }).count(), 'it is offered all the same');
+			assert(!site.left(SIX), 'it is slowed down');
+		}
+	},
+
 	async 'without any access a page says so'(site, page) {
-		for (const view of [ 'overview', 'top', 'emergency' ]) {
+		for (const view of [ 'overview', 'top', 'emergency', 'status' ]) {
 			await site.open(page, view, 'nobody');
-			await until(view, async () => /No access/.test(await page.locator('#view').innerText()));
+			await until(view, async () => /No access|no access/.test(await page.locator('#view').innerText()));
 		}
 	},
 
 	async 'an older daemon: a word of it, no error'(site, page) {
 		server.rewrite = (object, method, answer) => object == 'ctwarden' ? (method == 'status' ? [ 0, { state: 'calm', count: 212 } ] : [ 3 ]) : answer;
-		for (const view of [ 'overview', 'top', 'emergency' ]) {
+		for (const view of [ 'overview', 'top', 'emergency', 'settings', 'status' ]) {
 			await site.open(page, view, 'root');
-			await until(view, async () => /too old/.test(await page.locator('#view').innerText()));
+			await until(view, async () => /too old|older than these pages/.test(await page.locator('#view').innerText()));
 		}
 		server.rewrite = (object, method, answer) => object == 'ctwarden' && method == 'history' ? [ 3 ] : answer;
 		await site.open(page, 'overview', 'root');
@@ -134,17 +168,25 @@ const own = {
 		times.sort((a, b) => a - b);
 		await page.waitForTimeout(4000);
 		server.replies.length = 0;
+		const asked = server.log.length;
 		const cpu = lab.cpu(), began = Date.now();
 		await page.waitForTimeout(+(process.env.POLL_SECONDS || 45) * 1000);
 		const share = (lab.cpu() - cpu) * 100000 / (Date.now() - began);
 		const polls = server.replies.filter(r => /status/.test(r.methods));
+		// The page has all there was: each poll goes on where the one before ended.
+		const since = server.log.slice(asked).filter(entry => entry.method == 'history').map(entry => entry.args.since);
+		assert(since.length >= 10 && since.every((n, i) => n > (since[i - 1] || 0)), 'the polls ask for what is there already: since ' + since.join(', '));
+		const sizes = server.replies.filter(r => /history/.test(r.methods)).map(r => r.bytes).sort((a, b) => a - b);
+		assert(sizes.length == since.length && sizes[sizes.length >> 1] < 3072, 'the median of the replies is ' + sizes[sizes.length >> 1] + ' bytes');
 		// The longest there is: a whole day of a table of 262,144 under attack.
 		const day = number => Array(240).fill(number);
 		server.rewrite = (object, method, answer) => method == 'history' && answer[1]?.span == '24h'
 			? [ 0, { ...answer[1], first: 0, next: 240, count: day(262144), max: day(262144), refused: day(99999), rungs: day(127) } ] : answer;
 		await site.open(page, 'overview', 'root');
+		const days = () => server.log.slice(asked).filter(entry => entry.method == 'history' && entry.args.span == '24h').map(entry => entry.args.since);
 		await page.getByRole('button', { name: '24 hours' }).click();
-		await page.waitForTimeout(1000);
+		await until('a second poll of the day', async () => days().length > 1);
+		assert(days()[0] === undefined && days().slice(1).every(n => n == 240), 'the day was asked for since ' + days().join(', '));
 		const most = Math.max(...server.replies.map(r => r.bytes));
 		console.log(`   live data ${times[2].toFixed(0)} ms after the start (median of 5; ${times[4].toFixed(0)} at most); ${polls.length} polls in ${((Date.now() - began) / 1000).toFixed(0)} s,`
 			+ ` ${Math.max(...polls.slice(1).map(r => r.bytes))} bytes each, the largest reply of all ${most}; daemon ${share.toFixed(3)} % of a core`);
@@ -155,19 +197,28 @@ const own = {
 	},
 
 	async 'a full table: it is said, drawn, and kept as an incident with who held it'(site, page) {
-		lab.configure(CONFIG.replace('option policy \'flush\'', 'option policy \'watch\''));
+		// Saturated it is called after `hold`.
+		lab.configure(CONFIG.replace('option policy \'flush\'', 'option policy \'watch\'').replace('option hold \'10\'', 'option hold \'1\''));
 		lab.hup();
 		await site.open(page, 'overview', 'root');
+		const began = Date.now();
 		lab.fill(1);
 		lab.knock(3000);
 		const text = () => page.locator('#view').innerText();
-		await until('it says that it is full', async () => /Full: refusing [\d,]+ new connections a second/.test(await text()), 15000);
+		await until('it says that it is full', async () => /Full: refusing [\d,]+ new connections a second for [1-9]\d* s\b/.test(await text()), 15000);
+		const said = +(await text()).match(/a second for (\d+) s/)[1];
+		assert(said <= (Date.now() - began) / 1000 + 1, `full for ${said} s, and it was filled ${Date.now() - began} ms ago`);
 		await until('refusals are drawn', async () => await page.locator('.ctw-chart path').count() > 0, 15000);
 		lab.configure(CONFIG);
 		lab.hup();
 		lab.knock(3000);
 		await until('relief', async () => lab.count() < lab.max() * 0.9, 15000);
-		await until('the incident', async () => /trimmed/.test(await text()) && (await text()).includes(HOG), 20000);
+		// The newest stands first: who held it, and what was done, in its row.
+		const row = page.locator('tr:has(td[data-title="Who held it"])').first(), cell = title => row.locator(`td[data-title="${title}"]`).innerText();
+		await until('the incident', async () => await row.count() && /trimmed \d+ times, removed [\d,]+ connections/.test(await cell('What was done')), 20000);
+		await until('who held it, by address and name', async () => new RegExp(HOG.replace(/\./g, '\\.') + '\\b[^]*\\d %').test(await cell('Who held it')) && (await cell('Who held it')).includes(names[HOG].slice(0, 8)));
+		assert(/203\.0\.|198\.51\.100\.53/.test(await cell('Where to')), 'no destination: ' + await cell('Where to'));
+		assert(/Saturated/.test(await cell('At worst')), await cell('At worst'));
 		await until('a flag', async () => await page.locator('.ctw-chart .flag').count() > 0, 15000);
 	}
 };

@@ -15,13 +15,23 @@ else
     router "/etc/init.d/ctwarden restart"
     found=$(cat "$limit")
     echo 16384 >"$limit"
+    # One that ends early, or walks nowhere, has failed: it says at the end how many steps there were.
+    walked=0 ended=
     while read -r word rest; do
         case $word in
-        ok) passed=$((passed + 1)) && echo "ok      $rest" ;;
-        FAILED) failed=$((failed + 1)) && echo "FAILED  $rest" ;;
+        ok) walked=$((walked + 1)) passed=$((passed + 1)) && echo "ok      $rest" ;;
+        FAILED) walked=$((walked + 1)) failed=$((failed + 1)) && echo "FAILED  $rest" ;;
+        *) [[ $rest != "passed, "*" failed" ]] || { read -r _ bad _ <<<"$rest" && ended=$((word + bad)); } ;;
         esac
     done < <(lan node "$here/../luci/real.mjs" "$browser" http://10.77.0.1 \
         "PATH=/usr/sbin:/usr/bin:/sbin:/bin nsenter -t $init -m -u -i -n -p --root --wd /bin/sh -c" "$init" 2>"$work/luci.log")
+    # All of the walk, and one step that only a real router has.
+    whole() {
+        echo "$walked steps, it says: ${ended:-nothing}"
+        tail -n 20 "$work/luci.log"
+        [ "$walked" = "$(($(grep -cE "^[[:space:]]async '" "$here/../luci/walk.mjs") + 1))" ] && [ "$ended" = "$walked" ]
+    }
+    check "the walk was whole: $walked steps" whole
     echo "$found" >"$limit"
     found=
     cp -a "$kept"/{passwd,shadow,group} "$root/etc/"

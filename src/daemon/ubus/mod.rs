@@ -50,7 +50,7 @@ impl Ubus {
 /// How a call ended that was not carried out.
 fn code(answer: &Answer) -> Code {
     match answer {
-        Answer::Refused(_) | Answer::NotConfigured => Code::PermissionDenied,
+        Answer::Refused(_) | Answer::NotConfigured | Answer::Spared(_) => Code::PermissionDenied,
         Answer::NoRules | Answer::Translated => Code::NotSupported,
         Answer::Busy => Code::Timeout,
         Answer::Failed { errno } => match Errno::from_raw(*errno) {

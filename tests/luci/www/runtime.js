@@ -408,7 +408,8 @@ const form = (() => {
 	const DynamicList = Option.extend({
 		widget(id) {
 			const list = E('div', { 'class': 'cbi-dynlist' }), text = input(this, id, { 'type': 'text', 'placeholder': this.placeholder });
-			const add = v => list.insertBefore(E('div', { 'class': 'item', 'data-value': v, 'click': ev => { ev.currentTarget.remove(); list.dispatchEvent(new CustomEvent('change', { bubbles: true })); } }, [ v ]), list.lastElementChild);
+			/* As in the real one, a second of the same is dropped. */
+			const add = v => [ ...list.querySelectorAll('.item') ].some(n => n.getAttribute('data-value') == v) || list.insertBefore(E('div', { 'class': 'item', 'data-value': v, 'click': ev => { ev.currentTarget.remove(); list.dispatchEvent(new CustomEvent('change', { bubbles: true })); } }, [ v ]), list.lastElementChild);
 			list.appendChild(E('div', { 'class': 'add-item' }, [ text, E('button', { 'class': 'btn cbi-button cbi-button-add', 'type': 'button', 'click': () => {
 				if (text.value)
 					add(text.value);

@@ -95,12 +95,12 @@ return baseclass.extend({
 	},
 
 	/* A number as people write it. */
-	n: function(number) {
-		return Number(number || 0).toLocaleString(document.documentElement.lang || undefined);
+	n: function(number, options) {
+		return Number(number || 0).toLocaleString(document.documentElement.lang || undefined, options);
 	},
 
 	percent: function(permille) {
-		return (permille / 10).toLocaleString(document.documentElement.lang || undefined, { maximumFractionDigits: 1 }) + ' %';
+		return this.n(permille / 10, { maximumFractionDigits: 1 }) + ' %';
 	},
 
 	/* A time given in milliseconds. */
@@ -265,7 +265,7 @@ return baseclass.extend({
 		case 'absent': return _('ctwarden is not running.');
 		case 'denied': return _('This login has no access to that.');
 		case 'old': return _('The ctwarden on this router is older than these pages and does not know how to do that.');
-		case 'refused': return _('ctwarden refuses: the budget for that is used up, or the settings do not allow it.');
+		case 'refused': return _('ctwarden refuses: the budget for that is used up, or it is for the router, a LAN or what the settings protect or forbid.');
 		case 'late': return _('ctwarden is busy relieving the table. Try again in a moment.');
 		case 'unable': return _('That is not possible here: there is no way to make rules in this firewall, or the kernel cannot do it.');
 		case 'invalid': return _('ctwarden does not take that value.');
@@ -342,16 +342,16 @@ return baseclass.extend({
 			};
 			const closing = label => E('button', { 'type': 'button', 'class': 'btn cbi-button', 'click': close }, [ label ]);
 			const failed = err => open && show([ this.sorry(err) ], [ closing(_('Close')) ]);
-			const wait = text => show([ E('p', { 'class': 'spinning', 'role': 'status' }, [ text ]) ], [ closing(_('Close')) ]);
+			const wait = (text, out) => show([ E('p', { 'class': 'spinning', 'role': 'status' }, [ text ]) ], [ closing(out) ]);
 
-			wait(_('Asking ctwarden what that would do…'));
+			wait(_('Asking ctwarden what that would do…'), _('Cancel'));
 			Promise.resolve(what.ask()).then(answer => open && show(what.tell(answer), !what.go ? [ closing(_('Close')) ] : [
 				closing(_('Cancel')), ' ',
 				this.acting(what.go, what.style || 'negative', () => {
 					/* What was chosen in the dialog is read before it goes. */
 					const acts = Promise.resolve(what.act());
 
-					wait(_('Working…'));
+					wait(_('Working…'), _('Close'));
 					return acts.then(result => open && show([ this.alert('success', what.told(result)) ], [ closing(_('Close')) ]), failed);
 				})
 			])).catch(failed);

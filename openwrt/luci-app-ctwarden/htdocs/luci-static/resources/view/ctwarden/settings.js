@@ -30,6 +30,10 @@ function within(least, most, units, also) {
 	};
 }
 
+function bytes(text) {
+	return new TextEncoder().encode(text).length;
+}
+
 function autoOr(check) {
 	return (id, value) => value == 'auto' ? true : check(id, value);
 }
@@ -129,6 +133,11 @@ return view.extend({
 		const units = _('(or as %s)');
 		const value = (tab, ...rest) => this.field(s, tab, form.Value, ...rest);
 		const flag = (...rest) => this.flag(s, ...rest);
+		const list = (most, name, title, text, standard, check) => {
+			const o = this.field(s, 'lan', form.DynamicList, name, title, text.format(most), standard, (id, value) =>
+				value && new Set(L.toArray(o.formvalue(id)).concat(value)).size > most ? _('up to %d').format(most) : check(id, value));
+			return o;
+		};
 		let s = m.section(form.NamedSection, 'main', 'ctwarden', _('The guard'));
 
 		s.tab('relief', _('Relief'));
@@ -169,9 +178,9 @@ return view.extend({
 
 		flag('lan', 'lifeline', _('Lifeline'), _('Keep the ports below and DHCP reachable from the LAN when the table is full.'), true);
 		flag('lan', 'lifeline_dns', _('DNS too'), _('Not where a NAT rule touches port 53.'), false);
-		this.field(s, 'lan', form.DynamicList, 'lan', _('Interfaces'), _('Those that are the LAN, up to 4.'), 'br-lan', (id, value) =>
-			value.length <= 15 && !/[/\s\x00-\x1f\x7f]/.test(value) && value != '.' && value != '..' ? true : _('an interface, of up to 15 bytes'));
-		this.field(s, 'lan', form.DynamicList, 'ports', _('Ports'), _('TCP ports of the router, up to 8.'), null, within(1, 65535)).placeholder = '22 80 443';
+		list(4, 'lan', _('Interfaces'), _('Those that are the LAN, up to %d.'), 'br-lan', (id, value) =>
+			bytes(value) <= 15 && !/[/\s\x00-\x1f\x7f]/.test(value) && value != '.' && value != '..' ? true : _('an interface, of up to 15 bytes'));
+		list(8, 'ports', _('Ports'), _('TCP ports of the router, up to %d.'), null, within(1, 65535)).placeholder = '22 80 443';
 
 		s = m.section(form.NamedSection, 'sizing', 'sizing', _('The limit'));
 		value(null, 'max', _('Limit'), _('Entries that the table may have: auto, or a number.'), 'auto',
@@ -190,7 +199,7 @@ return view.extend({
 		s.anonymous = true;
 		s.addremove = true;
 		value(null, 'name', _('Name'), _('For reports.'), null, (id, value) =>
-			new TextEncoder().encode(value).length <= 32 && !/[\x00-\x1f\x7f-\x9f]/.test(value) ? true : _('up to 32 bytes without control characters'));
+			bytes(value) <= 32 && !/[\x00-\x1f\x7f-\x9f]/.test(value) ? true : _('up to 32 bytes without control characters'));
 		value(null, 'source', _('Source'), _('Who opened the connection.'), null, network).placeholder = '192.168.1.20';
 		value(null, 'destination', _('Destination'), _('Where to, before any NAT.'), null, network).placeholder = '203.0.113.0/24';
 		value(null, 'proto', _('Protocol'), null, null, protocol).placeholder = 'udp';

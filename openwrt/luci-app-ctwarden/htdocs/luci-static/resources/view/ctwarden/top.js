@@ -90,18 +90,18 @@ return view.extend({
 		});
 	},
 
-	/* What can be done about a row. A trim takes one host's connections, a cap one host's or one destination's. */
+	/* What can be done about a row. */
 	actions: function(key) {
 		const button = (id, label, style, fn) => ctw.acting(label, style, fn, { 'data-id': id + ' ' + key, 'aria-label': label + ': ' + key });
-		const list = [];
+		const list = [], host = this.by == 'source', flow = /:\d+\/(tcp|udp)$/.test(key);
 
-		if (this.by == 'source')
+		if (host)
 			list.push(button('trim', _('Trim'), 'remove', ev => this.trim(key.replace(/\/64$/, ''), undefined, _('Trim %s').format(key), ev)));
 		if (this.by == 'state' && (key == 'unreplied' || key == 'closing'))
 			list.push(button('trim', _('Trim'), 'remove', ev => this.trim(undefined, key, _('Trim %s').format(ctw.say(key)), ev)));
-		if (this.by == 'source' || (this.by == 'destination' && /:\d+\/(tcp|udp)$/.test(key)))
+		if (host || flow)
 			list.push(button('shed', _('Slow down'), 'action', ev => this.shed(key, ev)));
-		if (this.by != 'state' && (this.by != 'destination' || /:\d+\/(tcp|udp)$/.test(key)))
+		if (host || flow || this.by == 'prefix')
 			list.push(button('protect', _('Protect'), 'save', ev => this.protect(key, ev)));
 		return E('div', { 'class': 'ctw-row' }, list);
 	},
@@ -132,6 +132,7 @@ return view.extend({
 				ctw.p(top.exact
 					? _('All %s connections were counted.').format(ctw.n(top.count))
 					: _('From a random sample of %s of %s connections; ± is one standard error.').format(ctw.n(top.read), ctw.n(top.of))),
+				/^[pd]/.test(this.by) ? ctw.p(_('Trim is for a source, Slow down for a source or a destination.')) : '',
 				top.interrupted ? ctw.p(_('The table changed while it was read.')) : '',
 				ctw.table([ title, _('Connections'), _('Share'), _('Actions') ], L.toArray(top.rows).map(row => [
 					this.by == 'state' ? ctw.say(row.key) : ctw.who(row.key, this.known),
