@@ -113,7 +113,7 @@ pub fn filters_by_status(buffers: &mut Buffers, deaf: bool) -> Result<bool, Errn
     let socket = Socket::open()?;
     let mut room = [0; 64];
     let mut batch = Batch::new(&mut room);
-    let no_such = if deaf { 0 } else { NO_SUCH_STATUS };
+    let no_such = if deaf { status::CONFIRMED } else { NO_SUCH_STATUS };
     conntrack::dump_by_status(&mut batch, no_such, no_such, 1);
     socket.send(&batch)?;
     let mut reader = Reader::Dump { socket, interrupted: false };

@@ -196,8 +196,16 @@ fn depleted(world: &World, t: &mut Checks) -> Outcome<()> {
     t.equal("a trim that breaks off is a fault, told in a line", ran.fault(), (1, 1));
     let left = count()?;
     t.check("it stopped in the middle", (12_000..14_500).contains(&left), || format!("{left} entries"));
+    const ALL: &str = "all of them read";
+    let says = |t: &mut Checks, what: &str, all: bool| -> Outcome<()> {
+        let ran = subject.call(&["top"])?;
+        t.check(what, ran.code == 0 && ran.out.contains(ALL) == all, || ran.out.clone());
+        Ok(())
+    };
+    says(t, "who holds the table is not told by the front of it", true)?;
     let ran = subject.call(&["trim"])?;
     t.equal("the next one works", ran.code, 0);
+    says(t, "after that the front is a sample again", false)?;
     let log = daemon.end(Signal::SIGTERM)?.1;
     expect_low(t, "after one that broke off", &log)
 }
