@@ -41,6 +41,8 @@ pub struct Emergency {
     pub windows: Windows,
     /// The rules are in place.
     pub(super) ready: bool,
+    /// They are not put in place beside what `stateless` or `unload` took out: once that is back.
+    pub(super) waiting: bool,
     pub lifeline: Lifeline,
     /// What it consists of.
     pub(super) lifeline_leases: heapless::Vec<Lease, LEASES>,
@@ -55,6 +57,7 @@ impl Emergency {
             firewall: Firewall::new(),
             windows: Windows::new(),
             ready: false,
+            waiting: false,
             lifeline: Lifeline::Off,
             lifeline_leases: heapless::Vec::new(),
             lifeline_ends: Millis(0),
@@ -138,19 +141,32 @@ impl Daemon {
 
     /// Somebody asked for this cap, which is not of the [`spared`](Self::spared).
     pub(super) fn shed_asked(&mut self, lease: &Lease, until: Millis) -> Answer {
-        // As long as it is asked for, whatever it has had.
-        let since = self.emergency.windows.shed_since(lease).unwrap_or(self.now());
-        if let Err(e) = self.shed(core::slice::from_ref(lease), 0, until.since(since)) {
-            return Answer::Failed { errno: e as i32 };
-        }
-        self.emergency.windows.shed_until(lease, until);
-        Answer::Windows(self.windows())
+        let now = self.now();
+        let windows = &mut self.emergency.windows;
+        // As long as it is asked for, whatever it has had, and whatever was asked before.
+        let since = windows.shed_since(lease).unwrap_or(now);
+        let before = windows.shed_until(lease, None);
+        let done = self.shed(core::slice::from_ref(lease), 0, until.since(since));
+        let windows = &mut self.emergency.windows;
+        let fault = match done {
+            Ok(_) if windows.shedding(now).any(|(l, _)| l == *lease) => None,
+            Ok(_) => Some(Errno::ENOSPC),
+            Err(e) => Some(e),
+        };
+        windows.shed_until(lease, if fault.is_none() { Some(until) } else { before });
+        fault.map_or_else(|| Answer::Windows(self.windows()), |e| Answer::Failed { errno: e as i32 })
     }
 
     /// Caps these, as far as they have not had `total`. Told: how many could not be.
     pub(super) fn shed(&mut self, leases: &[Lease], left_out: u32, total: Millis) -> Result<u32, Errno> {
         let now = self.now();
         let Self { emergency: e, root, .. } = self;
+        // Read back: somebody may have emptied the set.
+        for lease in leases {
+            if e.windows.shedding(now).any(|(l, _)| l == *lease) && e.firewall.left(root, lease).is_none() {
+                e.windows.shed_gone(now, lease);
+            }
+        }
         let (given, [spent, running]) = e.windows.to_shed(now, leases, total);
         let left_out = left_out + (leases.len() - given.len() - running) as u32;
         let Some(first) = given.first().copied() else {

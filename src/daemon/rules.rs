@@ -15,7 +15,7 @@ impl Daemon {
     /// place; what a former run left goes all the same.
     pub(super) fn prepare(&mut self) {
         let Self { emergency: e, root, config, journal, state, .. } = self;
-        e.ready = false;
+        (e.ready, e.waiting) = (false, false);
         e.lifeline = Lifeline::Off;
         if !root.is_real() {
             return;
@@ -34,7 +34,10 @@ impl Daemon {
             return;
         }
         let backend = e.firewall.probe(root, config);
-        if !wants_rules(config) || backend == Backend::None {
+        let wanted = wants_rules(config) && backend != Backend::None;
+        // Rules of ours look at connections too: not beside what was taken out so that nothing does.
+        e.waiting = wanted && state.rules_are_out();
+        if !wanted || e.waiting {
             e.firewall.use_backend(Backend::None);
             journal.backend = Backend::None;
             let _ = state.save(journal);
@@ -85,6 +88,10 @@ impl Daemon {
 
     /// Has the firewall been loaded anew? Then what ran is put back with the time that it had left.
     pub(super) fn recheck_firewall(&mut self) {
+        if self.emergency.waiting && !self.state.rules_are_out() {
+            self.prepare();
+            return self.give_again();
+        }
         let backend = self.emergency.firewall.backend();
         // Without leases a look may have to close what a killed guardian has left open, whatever is out.
         if backend == Backend::None || backend.has_leases() && self.state.rules_are_out() {

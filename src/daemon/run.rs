@@ -260,8 +260,6 @@ impl Daemon {
         self.settings = config.settings();
         let rules = !super::rules::same_rules(&self.config, &config);
         if rules {
-            // Rules of ours look at connections too: not beside what was taken out so that nothing does.
-            self.put_taken_back();
             self.take_rules_out();
         }
         self.config = config;

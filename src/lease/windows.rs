@@ -24,6 +24,8 @@ struct Shed {
     again: Millis,
     /// It was given for less than a term, which iptables' rules do not know: taken back when that is over.
     short: bool,
+    /// It was told that it has had its total.
+    told: bool,
 }
 
 impl Shed {
@@ -32,6 +34,18 @@ impl Shed {
         self.asked
             .filter(|until| *until > self.ends)
             .map(|_| Millis(self.ends.0.saturating_sub(RENEW_AT.0)).max(self.again))
+    }
+    fn runs(&self, now: Millis) -> bool {
+        self.ends > now
+    }
+    /// For so long it may be given now: a term, or what it has left of `total`.
+    fn term(&self, now: Millis, total: Millis) -> Millis {
+        TERM.min(Millis(total.0.saturating_sub(now.since(self.since).0)))
+    }
+    /// It runs, and given again it would end no sooner and, for now, not much later.
+    fn runs_on(&self, now: Millis, total: Millis) -> bool {
+        let (left, term) = (self.ends.since(now), self.term(now, total));
+        left == term || RENEW_AT < left && left < term
     }
     /// When it has to be seen to.
     fn next(&self) -> Option<Millis> {
@@ -86,7 +100,7 @@ impl Windows {
     /// Of the leases that are called for, those that are to be given now: what has had `total` at a stretch is left out, and
     /// so is what there is no room for, and what runs long enough: to nftables a lease given again is a new one, with its
     /// burst unspent (a hog trimmed three times a second had 38 new flows a second of a rate of 20). With them, how many have
-    /// had it, and how many run on.
+    /// had it, each counted once, and how many run on.
     pub fn to_shed(
         &mut self,
         now: Millis,
@@ -97,9 +111,14 @@ impl Windows {
         let mut given = heapless::Vec::new();
         let (mut room, mut spent, mut running) = (self.sheds.capacity() - self.sheds.len(), 0, 0);
         for lease in wanted {
-            match self.sheds.iter().find(|s| s.lease == *lease) {
-                Some(s) if now.since(s.since) >= total => spent += 1,
-                Some(s) if self.runs_on(now, s, total) => running += 1,
+            match self.sheds.iter_mut().find(|s| s.lease == *lease) {
+                // Asked for: that long, whatever it has had.
+                Some(s) if s.runs(now) && s.asked.is_some_and(|until| until > now) => running += 1,
+                Some(s) if now.since(s.since) >= total => {
+                    spent += usize::from(!s.told);
+                    s.told = true;
+                }
+                Some(s) if s.runs_on(now, total) => running += 1,
                 Some(_) => {
                     let _ = given.push(*lease);
                 }
@@ -113,16 +132,9 @@ impl Windows {
         (given, [spent, running])
     }
 
-    /// It runs, and given again it would end no sooner and, for now, not much later.
-    fn runs_on(&self, now: Millis, shed: &Shed, total: Millis) -> bool {
-        let (left, term) = (shed.ends.since(now), self.term(now, &shed.lease, total));
-        left == term || RENEW_AT < left && left < term
-    }
-
     /// For so long this may be given now: a term, or what it has left of `total`.
     pub fn term(&self, now: Millis, lease: &Lease, total: Millis) -> Millis {
-        let had = self.sheds.iter().find(|s| s.lease == *lease).map_or(Millis(0), |s| now.since(s.since));
-        TERM.min(Millis(total.0.saturating_sub(had.0)))
+        self.sheds.iter().find(|s| s.lease == *lease).map_or(TERM.min(total), |s| s.term(now, total))
     }
 
     /// These were given for `term`.
@@ -132,7 +144,8 @@ impl Windows {
             match self.sheds.iter_mut().find(|s| s.lease == *lease) {
                 Some(s) => (s.ends, s.short) = (ends, short),
                 None => {
-                    let _ = self.sheds.push(Shed { lease: *lease, since: now, ends, asked: None, again: now, short });
+                    let new = Shed { lease: *lease, since: now, ends, asked: None, again: now, short, told: false };
+                    let _ = self.sheds.push(new);
                 }
             }
         }
@@ -143,10 +156,16 @@ impl Windows {
         self.sheds.iter().find(|s| s.lease == *lease).map(|s| s.since)
     }
 
-    /// This one was asked for, until then.
-    pub fn shed_until(&mut self, lease: &Lease, until: Millis) {
+    /// This one was asked for, until then (`None`: it is not any more). Until when it was before.
+    pub fn shed_until(&mut self, lease: &Lease, until: Option<Millis>) -> Option<Millis> {
+        let s = self.sheds.iter_mut().find(|s| s.lease == *lease)?;
+        core::mem::replace(&mut s.asked, until)
+    }
+
+    /// The kernel does not hold this one any more: somebody took it out.
+    pub fn shed_gone(&mut self, now: Millis, lease: &Lease) {
         if let Some(s) = self.sheds.iter_mut().find(|s| s.lease == *lease) {
-            s.asked = Some(until);
+            s.ends = now;
         }
     }
 
@@ -176,7 +195,7 @@ impl Windows {
 
     /// The caps in force, with the time that each has left.
     pub fn shedding(&self, now: Millis) -> impl Iterator<Item = (Lease, Millis)> {
-        self.sheds.iter().filter(move |s| s.ends > now).map(move |s| (s.lease, s.ends.since(now)))
+        self.sheds.iter().filter(move |s| s.runs(now)).map(move |s| (s.lease, s.ends.since(now)))
     }
 
     /// Opened, or opened on: for `total` from now.
@@ -259,7 +278,7 @@ mod tests {
         for s in (0..360).step_by(20) {
             let (to, [spent, _]) = w.to_shed(at(s), &[host(1)], at(300));
             given += to.len();
-            assert_eq!(spent, usize::from(s >= 300), "at {s} s");
+            assert_eq!(spent, usize::from(s == 300), "told once: at {s} s");
             w.shed(at(s), &to, TERM);
         }
         assert_eq!(given, 15);
@@ -275,6 +294,31 @@ mod tests {
             let (to, [spent, running]) = w.to_shed(at(s), &[host(1)], at(total));
             assert_eq!((to.len(), spent, running), (given, 0, 1 - given), "at {s} of {total} s");
         }
+    }
+
+    #[test]
+    fn a_cap_that_was_asked_for_runs_beyond_the_ladders_total() {
+        let mut w = Windows::default();
+        w.shed(at(0), &[host(1)], TERM);
+        w.shed_until(&host(1), Some(at(3_600)));
+        for s in 1..400 {
+            for (lease, term) in w.sheds_due(at(s)).collect::<heapless::Vec<_, SHEDS>>() {
+                w.shed(at(s), &[lease], term);
+            }
+            let (to, counts) = w.to_shed(at(s), &[host(1)], at(300));
+            assert_eq!((to.len(), counts), (0, [0, 1]), "at {s} s");
+        }
+        assert_eq!(w.shed_until(&host(1), None), Some(at(3_600)));
+        assert_eq!(w.to_shed(at(400), &[host(1)], at(300)).1, [1, 0]);
+    }
+
+    #[test]
+    fn a_cap_that_somebody_took_out_is_given_again() {
+        let mut w = Windows::default();
+        w.shed(at(0), &[host(1)], TERM);
+        w.shed_gone(at(5), &host(1));
+        assert_eq!(w.shedding(at(5)).count(), 0);
+        assert_eq!(w.to_shed(at(5), &[host(1)], at(300)).0.len(), 1);
     }
 
     #[test]
@@ -309,7 +353,7 @@ mod tests {
         let mut w = Windows::default();
         w.shed(at(0), &[host(1), host(2)], TERM);
         // The last renewal is for less than a term: that end iptables' rules do not know.
-        w.shed_until(&host(1), at(95));
+        w.shed_until(&host(1), Some(at(95)));
         let mut renewed = 0;
         for s in 0..200 {
             for (lease, term) in w.sheds_due(at(s)).collect::<heapless::Vec<_, SHEDS>>() {
@@ -330,7 +374,7 @@ mod tests {
     fn a_cap_that_cannot_be_renewed_is_tried_each_second_and_at_last_no_more() {
         let mut w = Windows::default();
         w.shed(at(0), &[host(1)], TERM);
-        w.shed_until(&host(1), at(50));
+        w.shed_until(&host(1), Some(at(50)));
         let (mut tried, mut now) = (0, at(0));
         while let Some(next) = w.next() {
             assert!(next > now || tried == 0, "{now:?}");

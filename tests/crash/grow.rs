@@ -52,15 +52,18 @@ enum Owner {
 }
 
 pub fn run(program: &Path, tally: &Tally) {
-    let last = AtomicU32::new(0);
+    let (last, killed) = (AtomicU32::new(0), AtomicU32::new(0));
     thread::scope(|s| {
         for step in 1..=STEPS {
             for owner in [Owner::Nothing, Owner::Max, Owner::Buckets] {
-                let last = &last;
+                let (last, killed) = (&last, &killed);
                 s.spawn(move || {
                     let mut checks = Checks::of_case(tally, 9);
                     match one(program, step, owner, &mut checks) {
-                        Ok(true) => drop(last.fetch_max(step, Ordering::Relaxed)),
+                        Ok(true) => {
+                            last.fetch_max(step, Ordering::Relaxed);
+                            killed.fetch_add(1, Ordering::Relaxed);
+                        }
                         Ok(false) => {}
                         Err(why) => checks.broke(&format!("grow, step {step}, {owner:?}: {why}")),
                     }
@@ -68,8 +71,9 @@ pub fn run(program: &Path, tally: &Tally) {
             }
         }
     });
-    let last = last.into_inner();
+    let (last, killed) = (last.into_inner(), killed.into_inner());
     println!("      grow: killed after each of {last} steps");
+    Checks::of_case(tally, 9).equal("grow: killed at each of them, whatever the owner did", killed, last * 3);
     Checks::of_case(tally, 9).check("grow: a matrix worth the name", (12..STEPS).contains(&last), || last.to_string());
 }
 

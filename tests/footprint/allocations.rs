@@ -142,7 +142,8 @@ fn leases_behind_it(program: &Path, table: &Table) -> Outcome<Vec<Row>> {
                 "nft list ruleset | sed -n '/set {set} /,/}}/s/.*expires \\([0-9]*\\)s.*/\\1/p' | head -1"
             ))?;
             let left: u64 = left.trim().parse().map_err(|_| format!("{set}: no lease: {left:?}"))?;
-            if left + 8 < TERM_S {
+            // Not renewed, at most 7 would be left; renewed, 20 at least, less what these calls take.
+            if left < TERM_S / 2 {
                 return Err(format!("{set}: {left} s left: not renewed"));
             }
         }
@@ -184,6 +185,7 @@ fn status_request(warden: &Warden, table: &Table) -> Outcome<Vec<u8>> {
     asking.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut asking = asking.spawn().map_err(|e| format!("{}: {e}", warden.program.display()))?;
     let (mut connection, _) = listener.accept().map_err(fault)?;
+    std::fs::remove_file(&path).map_err(fault)?;
     connection.set_read_timeout(Some(Duration::from_millis(300))).map_err(fault)?;
     let (mut request, mut piece) = (Vec::new(), [0; 4096]);
     // It waits for an answer then: what has come until nothing more comes is the request.

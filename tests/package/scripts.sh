@@ -126,9 +126,12 @@ printf "config ctwarden 'main'\n\toption high '78'\n" >"$config"
 after "a config without sizing"
 check "a config without sizing keeps its options" test "$(get main.high)" = 78
 # Where nothing can be written it ends well all the same, and the rules are seen to.
-read_only=(unshare --mount sh -c 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"' "$router/etc/config")
+as_root=()
+[ "$(id -u)" = 0 ] || as_root=(--user --map-root-user)
+read_only=(unshare ${as_root[@]+"${as_root[@]}"} --mount sh -c 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"' "$router/etc/config")
 configs() { (cd "$router/etc/config" && md5sum ./*); }
 writes() { "${read_only[@]}" touch "$router/etc/config/new"; }
+check "the read-only folder can be made" "${read_only[@]}" true
 check "the read-only folder is one" fails writes
 for what in "no config" "an empty config" "anonymous sections"; do
     rm -f "$config"

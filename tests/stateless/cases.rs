@@ -11,7 +11,7 @@ use crate::world::{CLOSED, Kind, LAN, OPEN, ROUTER, WAN, World, talks};
 /// Its name and what it does, in a world of its own.
 pub type Case = (&'static str, fn(&World) -> Outcome);
 
-pub const ALL: [Case; 11] = [
+pub const ALL: [Case; 12] = [
     ("packets", packets),
     ("masquerade", masquerade),
     ("not understood", not_understood),
@@ -21,6 +21,7 @@ pub const ALL: [Case; 11] = [
     ("dry run", dry),
     ("new is refused", new_refused),
     ("the top of the ladder", ladder),
+    ("a reload while rules are out", reloaded),
     ("the ladder, dry", ladder_dry),
     ("the ladder, killed at every step", ladder_killed),
 ];
@@ -251,6 +252,39 @@ fn ladder(world: &World) -> Outcome {
         is("not at once again", daemon.log().contains(out), false)?;
     }
     Ok(())
+}
+
+/// Rules of its own that another config asks for wait until what was taken out is back: they look at connections too.
+fn reloaded(world: &World) -> Outcome {
+    let before = world.rules()?;
+    let ours = |rules: &str| rules.contains("table inet ctwarden") || rules.contains("ctwarden_");
+    let trims = LADDER.replace("'stateless'\n\tlist ladder 'unload'", "'trim'");
+    let sheds = trims.replace("'trim'", "'shed'");
+    let mut daemon = world.daemon(&trims, 0)?;
+    daemon.until("-> filling", true, 20)?;
+    is("a ladder of trim has rules of its own", ours(&world.rules()?), false)?;
+    world.says("stateless", 0)?;
+    let out = world.rules()?;
+    daemon.put("config", &sheds)?;
+    daemon.hang_up()?;
+    daemon.until("config reloaded", false, 20)?;
+    // Two slow turns.
+    std::thread::sleep(Duration::from_secs(11));
+    same("reloaded, and the rules are out", &world.rules()?, &out)?;
+    world.says("back", 0)?;
+    for _ in 0..100 {
+        if ours(&world.rules()?) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    is("they are put in place then", ours(&world.rules()?), true)?;
+    daemon.signal(Signal::SIGTERM)?;
+    if world.kind == Kind::Nft {
+        return same("stopped", &world.rules()?, &before);
+    }
+    // Tables that iptables has made for it stay, with empty chains.
+    is("stopped: none of ours is left", ours(&world.rules()?), false)
 }
 
 fn ladder_dry(world: &World) -> Outcome {

@@ -316,6 +316,12 @@ impl Daemon<'_> {
         Ok(status.signal() != Some(Signal::SIGKILL as i32))
     }
 
+    /// Another config is there.
+    pub fn hang_up(&self) -> Outcome {
+        let child = self.child.as_ref().ok_or("no daemon")?;
+        kill(Pid::from_raw(child.id() as i32), Signal::SIGHUP).map_err(|e| e.to_string())
+    }
+
     pub fn signal(&mut self, signal: Signal) -> Outcome {
         let Some(mut child) = self.child.take() else { return Ok(()) };
         kill(Pid::from_raw(child.id() as i32), signal).map_err(|e| e.to_string())?;

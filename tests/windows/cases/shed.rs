@@ -23,6 +23,18 @@ pub fn case(router: &mut Router<'_>, checks: &mut Checks<'_>) -> Outcome<()> {
     let status = router.call(&["status"])?.out;
     checks.check("status says so", status.contains("1 slowed down"), || status.clone());
     checks.check("and the log", router.log().contains("shed: 1 capped, first 10.77.0.2"), || router.log());
+    if router
+        .world
+        .shell("nft flush set inet ctwarden shed4 2>/dev/null || nft flush set inet fw4 ctwarden_shed4 2>/dev/null")
+        .is_ok()
+    {
+        checks.equal("somebody empties the set: all come", came("10.77.0.2"), 400);
+        router.order(&["shed", "10.77.0.2", "--for", "60"])?;
+        let some = counter.sent(&world.lan, "10.77.0.2", "192.0.2.2", 400, false);
+        checks.check("asked for once more: slowed down again", some.is_limited(20, 5), || {
+            format!("{} came, not {}", some.came, some.expected(20, 5))
+        });
+    }
     router.order(&["close"])?;
     checks.equal("closed: all come", came("10.77.0.2"), 400);
     for (address, whose) in [
