@@ -25,7 +25,7 @@ pub fn case(router: &mut Router<'_>, checks: &mut Checks<'_>) -> Outcome<()> {
     checks.check("and the log", router.log().contains("shed: 1 capped, first 10.77.0.2"), || router.log());
     if router
         .world
-        .shell("nft flush set inet ctwarden shed4 2>/dev/null || nft flush set inet fw4 ctwarden_shed4 2>/dev/null")
+        .shell("nft flush set inet ctwarden ctwarden_shed4 2>/dev/null || nft flush set inet fw4 ctwarden_shed4 2>/dev/null")
         .is_ok()
     {
         checks.equal("somebody empties the set: all come", came("10.77.0.2"), 400);
