@@ -9,6 +9,7 @@
 //! A lease is never longer in the kernel than its term: `kill -9`, a hung loop or a lost journal close the firewall again
 //! within that time.
 
+mod caps;
 mod windows;
 
 use crate::entry::{Entry, holder_of};

@@ -2,7 +2,7 @@
 
 use nix::sys::signal::Signal;
 
-use super::traffic::{brim, new_flow, track, untrack};
+use super::traffic::{brim, new_flow, tracked};
 use crate::Outcome;
 use crate::checks::Checks;
 use crate::entries::{make, read};
@@ -15,10 +15,7 @@ const CONFIG: &str = "config ctwarden 'main'\n\toption hold '1'\n\
 
 pub fn dry_run(world: &World, t: &mut Checks) -> Outcome<()> {
     let subject = world.subject("dry", CONFIG)?;
-    track(None)?;
-    let done = tried(&subject, t);
-    untrack()?;
-    done
+    tracked(|| tried(&subject, t))
 }
 
 fn tried(subject: &Subject, t: &mut Checks) -> Outcome<()> {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use super::traffic::{fill_up, new_flow, track, untrack};
+use super::traffic::{fill_up, new_flow, tracked};
 use crate::Outcome;
 use crate::checks::Checks;
 use crate::ctnetlink::Socket;
@@ -180,17 +180,16 @@ impl Newcomers {
 
 pub fn on_saturation(world: &World, t: &mut Checks) -> Outcome<()> {
     let subject = world.subject("saturation", ALONE)?;
-    track(None)?;
-    let newcomers = Newcomers { stop: AtomicBool::new(false), refused: AtomicU32::new(0) };
-    let first = std::sync::Mutex::new(None);
-    let done = thread::scope(|s| {
-        let coming = s.spawn(|| newcomers.come(&first));
-        let done = saturated(&subject, t, &newcomers, &first);
-        newcomers.stop.store(true, Ordering::Relaxed);
-        coming.join().unwrap_or_else(|_| Err("a thread panicked".into())).and(done)
-    });
-    untrack()?;
-    done
+    tracked(|| {
+        let newcomers = Newcomers { stop: AtomicBool::new(false), refused: AtomicU32::new(0) };
+        let first = std::sync::Mutex::new(None);
+        thread::scope(|s| {
+            let coming = s.spawn(|| newcomers.come(&first));
+            let done = saturated(&subject, t, &newcomers, &first);
+            newcomers.stop.store(true, Ordering::Relaxed);
+            coming.join().unwrap_or_else(|_| Err("a thread panicked".into())).and(done)
+        })
+    })
 }
 
 fn saturated(

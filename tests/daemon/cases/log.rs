@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use super::traffic::{Kmsg, brim, namespace, refused_and_logged, track, untrack};
+use super::traffic::{Kmsg, brim, namespace, refused_and_logged, track, tracked};
 use crate::Outcome;
 use crate::checks::Checks;
 use crate::ctnetlink::Socket;
@@ -34,10 +34,7 @@ fn verdict(subject: &Subject) -> Outcome<(String, f64)> {
 
 pub fn log(world: &World, t: &mut Checks) -> Outcome<()> {
     let subject = world.subject("log", WATCH)?;
-    track(None)?;
-    let done = lines(&subject, t);
-    untrack()?;
-    done
+    tracked(|| lines(&subject, t))
 }
 
 fn lines(subject: &Subject, t: &mut Checks) -> Outcome<()> {
@@ -85,10 +82,7 @@ fn lines(subject: &Subject, t: &mut Checks) -> Outcome<()> {
 /// A daemon that could not read for so long that the kernel has thrown away what it had not read.
 pub fn overrun(world: &World, t: &mut Checks) -> Outcome<()> {
     let subject = world.subject("overrun", WATCH)?;
-    track(None)?;
-    let done = behind(&subject, t);
-    untrack()?;
-    done
+    tracked(|| behind(&subject, t))
 }
 
 fn behind(subject: &Subject, t: &mut Checks) -> Outcome<()> {

@@ -42,9 +42,12 @@ pub fn track(netns: Option<&Netns>) -> Outcome<()> {
     Ok(())
 }
 
-/// No packet is tracked any more.
-pub fn untrack() -> Outcome<()> {
-    timed(Command::new("nft").arg("delete table inet tests")).map(drop)
+/// Does `work` while packets over our loopback are tracked; not any more afterwards, whatever came of it.
+pub fn tracked(work: impl FnOnce() -> Outcome<()>) -> Outcome<()> {
+    track(None)?;
+    let done = work();
+    timed(Command::new("nft").arg("delete table inet tests"))?;
+    done
 }
 
 /// Flows that fill the table of the calling thread's namespace to the brim: established ones, which the kernel never evicts

@@ -1,20 +1,12 @@
 //! Without xt_recent: the rules are set aside, and somebody has to be alive to put them back. The daemon says so, opens all or
 //! nothing, and when it is killed its guardian closes.
 
-use std::thread;
-use std::time::{Duration, Instant};
-
-use nix::sys::signal::Signal;
-
+use super::guardian::guardian_closes;
 use crate::Outcome;
 use crate::checks::Checks;
 use crate::packets::serve;
 use crate::router::Router;
 use crate::traffic::{stranger, stranger_to_lan};
-
-/// A lease's term: src/lease/mod.rs. The guardian counts whole seconds, and puts the rules back then.
-const TERM: Duration = Duration::from_secs(30);
-const AFTER: Duration = Duration::from_secs(3);
 
 pub fn case(router: &mut Router<'_>, checks: &mut Checks<'_>) -> Outcome<()> {
     if router.kind.backend != "iptables" {
@@ -42,13 +34,5 @@ pub fn case(router: &mut Router<'_>, checks: &mut Checks<'_>) -> Outcome<()> {
     checks.equal("closed", open(router), ([false; 2], false));
     checks.check("the rules are as before", before == router.rules()?, || router.rules().unwrap_or_default());
 
-    router.order(&["open", "--for", "600"])?;
-    let given = Instant::now();
-    router.end(Signal::SIGKILL)?;
-    checks.equal("killed: open still", open(router), ([true; 2], true));
-    thread::sleep((TERM + AFTER).saturating_sub(given.elapsed()));
-    checks.equal("its guardian has closed", open(router), ([false; 2], false));
-    let after = router.rules()?;
-    checks.check("the rules are as before", before == after, || format!("{before}\nis now\n{after}"));
-    Ok(())
+    guardian_closes(router, checks, &before, &open)
 }

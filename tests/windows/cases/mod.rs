@@ -6,6 +6,7 @@ mod dns;
 mod dry;
 mod dry_after;
 mod full;
+mod guardian;
 mod killed;
 mod lan;
 mod lifeline;

@@ -3,20 +3,15 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
+use super::guardian::guardian_closes;
 use crate::Outcome;
 use crate::checks::Checks;
 use crate::packets::serve;
 use crate::router::Router;
 use crate::traffic::{stranger, stranger_to_lan};
-
-/// A lease's term: src/lease/mod.rs. The guardian counts whole seconds, and starts the firewall then.
-const TERM: Duration = Duration::from_secs(30);
-const AFTER: Duration = Duration::from_secs(3);
 
 fn script(router: &Router<'_>) -> Outcome<()> {
     let at = router.world.scratch.display();
@@ -72,13 +67,5 @@ pub fn case(router: &mut Router<'_>, checks: &mut Checks<'_>) -> Outcome<()> {
     checks.equal("so it is", (open(router), calls()), (([false; 2], false), "stop start stop start ".into()));
 
     router.start(&["option backend 'script'", "option open_scope 'all'"])?;
-    router.order(&["open", "--for", "600"])?;
-    let given = Instant::now();
-    router.end(Signal::SIGKILL)?;
-    checks.equal("killed: open still", open(router), ([true; 2], true));
-    thread::sleep((TERM + AFTER).saturating_sub(given.elapsed()));
-    checks.equal("its guardian has closed", open(router), ([false; 2], false));
-    let after = router.rules()?;
-    checks.check("the rules are as before", before == after, || format!("{before}\nis now\n{after}"));
-    Ok(())
+    guardian_closes(router, checks, &before, &open)
 }
