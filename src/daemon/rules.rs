@@ -21,26 +21,25 @@ impl Daemon {
             return;
         }
         // A former run's rules may be another back end's.
+        let mut gone = true;
         if journal.backend != Backend::None {
             e.firewall.use_backend(journal.backend);
             if let Err(errno) = e.firewall.remove(root) {
+                gone = false;
                 tell(Event::BackendUnusable { backend: journal.backend, errno: errno as i32 });
             }
         }
-        if config.dry_run {
-            e.firewall.use_backend(Backend::None);
-            journal.backend = Backend::None;
-            let _ = state.save(journal);
-            return;
-        }
-        let backend = e.firewall.probe(root, config);
+        let backend = if config.dry_run { Backend::None } else { e.firewall.probe(root, config) };
         let wanted = wants_rules(config) && backend != Backend::None;
         // Rules of ours look at connections too: not beside what was taken out so that nothing does.
         e.waiting = wanted && state.rules_are_out();
         if !wanted || e.waiting {
             e.firewall.use_backend(Backend::None);
-            journal.backend = Backend::None;
-            let _ = state.save(journal);
+            // What could not be taken out stays on record for the next start.
+            if gone {
+                journal.backend = Backend::None;
+                let _ = state.save(journal);
+            }
             return;
         }
         // Written down first: what a crash leaves half done is taken out at the next start.
